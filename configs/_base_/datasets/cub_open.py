@@ -1,0 +1,45 @@
+# CUB-200-2011, open set: classes 1-100 train, 101-200 test.
+fill = [127.5, 127.5, 127.5]
+train_view = [
+    dict(type='ResizeEdge', scale=256, backend='pillow', interpolation='bicubic'),
+    dict(type='RandomCrop', crop_size=224),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+]
+object_view = [
+    dict(type='Resize', scale=(224, 224), backend='pillow', interpolation='bicubic'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='OPA', original=train_view, discriminative=object_view, fill=fill),
+    dict(type='PackInputs', algorithm_keys=('has_background',)),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=256, backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
+dataset = dict(
+    type='FineGrainedDataset',
+    data_root='data/CUB_200_2011',
+    reader='cub',
+    protocol='open',
+)
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    drop_last=True,
+    dataset=dict(split='train', pipeline=train_pipeline, **dataset),
+)
+val_dataloader = dict(
+    batch_size=64,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(split='test', pipeline=test_pipeline, **dataset),
+)
+val_evaluator = dict(type='RetrievalMetric', topk=(1, 2, 4, 8))
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

@@ -1,0 +1,23 @@
+# Small enough for two CPU cores: DeiT-Tiny at 128 px, 5 epochs.
+_base_ = 'ica_vit_folder.py'
+model = dict(
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
+    backbone=dict(arch='deit_tiny_patch16_224', img_size=128),
+)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=146, backend='pillow', interpolation='bicubic'),
+    dict(type='RandomCrop', crop_size=128),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=146, backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=128),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(num_workers=2, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(num_workers=2, dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=5)

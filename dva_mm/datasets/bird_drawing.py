@@ -1,0 +1,213 @@
+"""Draws the birds of the demo data set.
+
+A species is five small parts and nothing else: wing bar, crest, beak, tail and belly pattern. Size, place, pose, light,
+background and every colour vary from picture to picture, so neither a colour nor a scene gives a species away.
+"""
+
+from dataclasses import astuple, dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+
+from .canvas import (
+    Canvas,
+    oval,
+    paint_pattern,
+    paint_scene,
+    paint_sprigs,
+    rotate,
+    shade,
+    smooth,
+)
+
+WINGS = ('plain', 'one_bar', 'two_bars', 'patch')
+CRESTS = ('none', 'peaked', 'spiky', 'plume')
+BEAKS = ('cone', 'needle', 'hook', 'broad')
+TAILS = ('square', 'long', 'forked', 'fan')
+BELLIES = ('plain', 'spots', 'bars', 'streaks')
+
+_COATS = (  # body RGB; each picture mixes two of them
+    (176, 92, 66),
+    (92, 120, 160),
+    (126, 116, 100),
+    (196, 160, 78),
+    (104, 134, 92),
+    (84, 80, 92),
+    (168, 112, 130),
+    (206, 122, 58),
+)
+_PALE = ((244, 236, 216), (248, 222, 170), (236, 236, 238), (246, 214, 204))
+_HORN = ((70, 62, 58), (222, 158, 62), (204, 92, 62), (150, 140, 126))
+
+
+@dataclass(frozen=True)
+class Species:
+    """The five parts that make a species; see ``WINGS``, ``CRESTS``, ``BEAKS``, ``TAILS``, ``BELLIES``."""
+
+    wing: str
+    crest: str
+    beak: str
+    tail: str
+    belly: str
+
+
+def make_species(count: int, distance: int = 3) -> list[Species]:
+    """Choose ``count`` species of which any two differ in at least ``distance`` of the five parts.
+
+    The candidates are visited in one fixed shuffled order, so that both halves of the list use every part.
+
+    Raises:
+        ValueError: When so many species that far apart were not found.
+    """
+    candidates = [Species(*parts) for parts in product(WINGS, CRESTS, BEAKS, TAILS, BELLIES)]
+    chosen: list[Species] = []
+    for index in np.random.default_rng(4).permutation(len(candidates)):
+        parts = astuple(candidates[index])
+        gaps = [sum(a != b for a, b in zip(parts, astuple(s), strict=True)) for s in chosen]
+        if len(chosen) < count and all(gap >= distance for gap in gaps):
+            chosen.append(candidates[index])
+    if len(chosen) < count:
+        raise ValueError(
+            f'count={count} species that differ in distance={distance} parts do not exist; found '
+            f'{len(chosen)}. Ask for fewer species or a smaller distance.'
+        )
+    return chosen
+
+
+def _pick(rng: np.random.Generator, colours: tuple) -> tuple[int, int, int]:
+    return tuple(np.clip(colours[rng.integers(len(colours))] + rng.normal(0, 8, 3), 0, 255))
+
+
+def _tail(kind: str) -> list[np.ndarray]:
+    """Feathers of a tail that starts at the origin and points left."""
+    if kind == 'square':
+        return [np.array([[0.1, -0.1], [-0.42, -0.12], [-0.42, 0.1], [0.1, 0.1]])]
+    if kind == 'long':
+        return [smooth([[0.1, -0.08], [-0.5, -0.06], [-0.95, 0.0], [-0.5, 0.07], [0.1, 0.09]])]
+    if kind == 'forked':
+        prong = np.array([[0.1, -0.06], [-0.35, -0.1], [-0.72, -0.04], [-0.4, 0.06], [0.1, 0.08]])
+        return [rotate(prong, 0.3), rotate(prong * (1, -1), -0.3)]
+    blade = smooth([[0, 0], [-0.3, -0.08], [-0.52, 0], [-0.3, 0.08]])
+    return [rotate(blade, angle) for angle in (0.62, -0.62, 0.31, -0.31, 0.0)]
+
+
+def _crest(kind: str) -> list[np.ndarray]:
+    """Feathers of a crest on a head of radius 0.21 about the origin that looks right."""
+    if kind == 'peaked':
+        return [smooth([[0.12, -0.15], [-0.02, -0.28], [-0.26, -0.42], [-0.2, -0.05]])]
+    if kind == 'spiky':
+        spike = np.array([[-0.05, -0.16], [0.0, -0.38], [0.05, -0.16]])
+        return [rotate(spike, angle) for angle in (-1.1, -0.72, -0.34, 0.04, 0.4)]
+    if kind == 'plume':
+        return [
+            smooth([[-0.05, -0.17], [-0.2, -0.32], [-0.46, -0.3], [-0.6, -0.12], [-0.44, -0.2]]),
+            smooth([[-0.1, -0.14], [-0.24, -0.22], [-0.44, -0.16], [-0.52, 0.0], [-0.38, -0.08]]),
+        ]
+    return []
+
+
+def _beak(kind: str) -> np.ndarray:
+    """A beak for the same head."""
+    if kind == 'cone':
+        return np.array([[0.13, -0.13], [0.37, 0.0], [0.13, 0.12]])
+    if kind == 'needle':
+        return np.array([[0.17, -0.05], [0.64, 0.0], [0.17, 0.05]])
+    if kind == 'hook':
+        return smooth(
+            [[0.14, -0.13], [0.34, -0.12], [0.43, 0.02], [0.39, 0.2], [0.31, 0.05], [0.15, 0.09]]
+        )
+    return smooth(
+        [[0.15, -0.09], [0.3, -0.03], [0.52, -0.06], [0.56, 0.04], [0.4, 0.09], [0.15, 0.09]]
+    )
+
+
+def _wing_marks(
+    canvas: Canvas, wing: np.ndarray, kind: str, tilt: float, colour: tuple[int, int, int]
+) -> None:
+    """Wing bars cross the wing; the wing hangs from its shoulder ``(0.2, -0.08)``."""
+    if kind == 'plain':
+        return
+    with canvas.inside(wing):
+        for x in {'one_bar': (-0.02,), 'two_bars': (0.06, -0.14), 'patch': ()}[kind]:
+            bar = np.array([[x + 0.05, -0.3], [x - 0.03, 0.4]])
+            canvas.stroke(rotate(bar, tilt, (0.2, -0.08)), colour, 0.075)
+        if kind == 'patch':
+            spot = rotate(np.array([[-0.04, 0.05]]), tilt, (0.2, -0.08))[0]
+            canvas.fill(oval(spot, (0.12, 0.09), tilt), colour)
+
+
+def draw_bird(
+    species: Species, rng: np.random.Generator, size: tuple[int, int]
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Draw one picture of one bird.
+
+    Args:
+        species: The parts to draw.
+        rng: The only source of chance: pose, place, scale, colours, light and scene.
+        size: Width and height, pixels.
+
+    Returns:
+        The picture, ``(H, W, 3)`` uint8 RGB, and the bird's box ``(x, y, w, h)``: pixels, inside the picture,
+        around everything from beak to tail and feet.
+    """
+    canvas = Canvas(size)
+    paint_scene(canvas, rng)
+    width, height = size
+    scale = rng.uniform(0.27, 0.43) * min(width / 1.3, height)
+    centre = rng.uniform((0.36, 0.4), (0.64, 0.6)) * size
+    flip, slope = bool(rng.random() < 0.5), rng.uniform(-0.55, 0.2)
+
+    coat, wing_coat = _pick(rng, _COATS), _pick(rng, _COATS)
+    belly_coat, horn = _pick(rng, _PALE), _pick(rng, _HORN)
+    edge, mark = shade(coat, 0.45), shade(_pick(rng, _PALE), rng.uniform(0.9, 1.05))
+    ink = shade(_pick(rng, _COATS), rng.uniform(0.35, 0.6))
+
+    # The perch is no part of the bird, and stays level while the bird leans.
+    canvas.place(centre, scale, rng.uniform(-0.12, 0.12), flip)
+    perch = np.array([[-4, 0.74], [-1, 0.68 + rng.normal(0, 0.04)], [0, 0.7], [1.2, 0.66], [4, 0.8]])
+    canvas.stroke(smooth(perch, closed=False), (96, 74, 54), rng.uniform(0.1, 0.18))
+    canvas.stroke(smooth(perch - (0, 0.03), closed=False), (134, 106, 78), 0.03)
+
+    canvas.marking = True
+    for foot in (-0.02, 0.16):
+        hip = rotate(np.array([[foot, 0.3]]), slope)[0]
+        canvas.stroke(np.array([hip, [foot + 0.03, 0.66]]), horn, 0.045)
+        canvas.stroke(np.array([[foot - 0.05, 0.68], [foot + 0.13, 0.67]]), horn, 0.045)
+
+    canvas.place(centre, scale, slope, flip)
+    swing = rng.uniform(-0.3, 0.35)
+    tail_coat = shade(wing_coat, rng.uniform(0.75, 1.0))
+    for feather in _tail(species.tail):
+        canvas.fill(rotate(feather, swing) + (-0.46, 0.05), tail_coat, edge)
+
+    head = np.array([0.42, -0.34]) + rng.uniform((-0.07, -0.07), (0.07, 0.07))
+    nod = -slope + rng.uniform(-0.4, 0.3)
+    for feather in _crest(species.crest):
+        canvas.fill(rotate(feather, nod) + head, shade(coat, 0.85), edge)
+    torso = oval((0, 0), (0.56, 0.35), 0.1)
+    outline = np.concatenate([torso, oval(head, (0.22, 0.21))]).astype(np.float32)
+    body = cv2.convexHull(outline)[:, 0].astype(np.float64)
+    canvas.fill(body, coat, edge, 0.035)
+    belly = oval((0.12, 0.2), (0.44, 0.24), -0.25)
+    with canvas.inside(body):
+        canvas.fill(oval((0.12, 0.24), (0.5, 0.3), -0.25), belly_coat)
+        paint_pattern(canvas, belly, species.belly, ink, rng.uniform(0.125, 0.15), -0.15)
+
+    canvas.fill(rotate(_beak(species.beak), nod) + head, horn, shade(horn, 0.5), 0.02)
+    canvas.fill(oval(head, (0.2, 0.19)), coat)
+    eye = rotate(np.array([[0.07, -0.04]]), nod)[0] + head
+    canvas.fill(oval(eye, (0.055, 0.055), count=20), (250, 246, 236))
+    canvas.fill(oval(eye, (0.036, 0.036), count=16), (24, 22, 26))
+
+    tilt = rng.uniform(-0.22, 0.18)
+    wing = smooth([[0.26, -0.14], [0.0, -0.2], [-0.4, -0.06], [-0.66, 0.12], [-0.2, 0.2], [0.2, 0.1]])
+    wing = rotate(wing, tilt, (0.2, -0.08))
+    canvas.fill(wing, wing_coat)
+    _wing_marks(canvas, wing, species.wing, tilt, mark)
+    canvas.stroke(np.concatenate([wing, wing[:1]]), shade(wing_coat, 0.5), 0.03)
+
+    canvas.marking = False
+    if rng.random() < 0.35:
+        paint_sprigs(canvas, rng, 1)
+    return canvas.finish(rng), canvas.box()

@@ -1,0 +1,244 @@
+"""A small antialiased drawing surface and the cluttered scenes the demo pictures play in.
+
+All shapes are polygons in *unit* coordinates (x right, y down; the drawn object is about two units long). The
+canvas maps them to pixels with a similarity transform, draws at twice the final resolution and averages down.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+
+SUPERSAMPLE = 2
+SCENES = ('sky', 'meadow', 'forest', 'dusk', 'lake')
+_SKIES = {  # top and bottom RGB of the vertical gradient
+    'sky': ((126, 182, 226), (222, 236, 244)),
+    'meadow': ((168, 208, 222), (196, 214, 142)),
+    'forest': ((74, 112, 88), (150, 172, 118)),
+    'dusk': ((118, 98, 150), (246, 192, 148)),
+    'lake': ((176, 208, 224), (98, 150, 178)),
+}
+_FOLIAGE = ((74, 128, 66), (112, 152, 62), (150, 166, 74), (188, 140, 62), (58, 104, 84))
+_BLOSSOM = ((228, 98, 104), (244, 202, 88), (240, 236, 226), (196, 134, 196), (232, 150, 82))
+
+
+def oval(
+    centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, count: int = 48
+) -> np.ndarray:
+    """Outline of an ellipse turned by ``angle`` radians, as ``(count, 2)`` points."""
+    turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    points = np.stack([radii[0] * np.cos(turn), radii[1] * np.sin(turn)], axis=1)
+    return rotate(points, angle) + np.asarray(centre)
+
+
+def rotate(
+    points: np.ndarray, angle: float, centre: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
+    """Turn ``(N, 2)`` points by ``angle`` radians (clockwise on screen) about ``centre``."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return (np.asarray(points) - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+
+
+def smooth(points: np.ndarray, closed: bool = True, steps: int = 8) -> np.ndarray:
+    """Catmull-Rom curve through ``(N, 2)`` control points, ``steps`` points a segment."""
+    points = np.asarray(points, dtype=np.float64)
+    if closed:
+        padded = np.concatenate([points[-1:], points, points[:2]])
+    else:
+        padded = np.concatenate([points[:1], points, points[-1:]])
+    t = np.arange(steps)[:, None] / steps
+    before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+    weights = np.concatenate(  # (steps, 4): how much each of the four neighbours counts at t
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], axis=1
+    )
+    curve = 0.5 * weights @ np.stack([before, start, end, after], axis=1)  # (segments, steps, 2)
+    curve = curve.reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, points[-1:]])
+
+
+def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
+    """A colour made darker (``factor`` < 1) or lighter (> 1), clipped to 0-255."""
+    return tuple(int(np.clip(channel * factor, 0, 255)) for channel in colour)
+
+
+class Canvas:
+    """An RGB picture that remembers which pixels belong to the object.
+
+    Args:
+        size: Width and height of the finished picture, pixels.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        width, height = size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE
+        self.image = np.zeros((height, width, 3), np.uint8)
+        self.mask = np.zeros((height, width), np.uint8)
+        self.marking = False
+        self.place((size[0] / 2, size[1] / 2), size[1] / 2)
+
+    def place(
+        self, centre: tuple[float, float], scale: float, angle: float = 0.0, flip: bool = False
+    ) -> None:
+        """Put the unit coordinates' origin at ``centre`` (pixels); one unit is ``scale`` pixels."""
+        self._centre, self._scale = np.asarray(centre) * SUPERSAMPLE, scale * SUPERSAMPLE
+        self._angle, self._flip = angle, flip
+
+    def _pixels(self, points: np.ndarray) -> np.ndarray:
+        points = rotate(points, self._angle) * self._scale
+        if self._flip:
+            points = points * (-1, 1)
+        return np.round((points + self._centre) * 16).astype(np.int32)
+
+    def fill(
+        self,
+        points: np.ndarray,
+        colour: tuple[int, int, int],
+        edge: tuple[int, int, int] | None = None,
+        width: float = 0.03,
+    ) -> None:
+        """Fill a polygon, ``(N, 2)`` unit coordinates; ``edge`` adds an outline ``width`` units wide."""
+        pixels = [self._pixels(points)]
+        cv2.fillPoly(self.image, pixels, colour, cv2.LINE_AA, 4)
+        if self.marking:
+            cv2.fillPoly(self.mask, pixels, 255, cv2.LINE_8, 4)
+        if edge is not None:
+            self.stroke(np.concatenate([points, points[:1]]), edge, width)
+
+    def stroke(self, points: np.ndarray, colour: tuple[int, int, int], width: float) -> None:
+        """Draw an open line through ``(N, 2)`` points, ``width`` units wide."""
+        pixels, thickness = [self._pixels(points)], max(1, round(width * self._scale))
+        cv2.polylines(self.image, pixels, False, colour, thickness, cv2.LINE_AA, 4)
+        if self.marking:
+            cv2.polylines(self.mask, pixels, False, 255, thickness, cv2.LINE_8, 4)
+
+    @contextmanager
+    def inside(self, points: np.ndarray) -> Iterator[None]:
+        """Whatever is drawn in this context stays inside the polygon ``points`` and is not marked."""
+        before, outside, marking = self.image.copy(), np.full_like(self.mask, 255), self.marking
+        cv2.fillPoly(outside, [self._pixels(points)], 0, cv2.LINE_8, 4)
+        self.marking = False
+        yield
+        self.marking = marking
+        cv2.copyTo(before, outside, self.image)
+
+    def box(self) -> tuple[int, int, int, int]:
+        """Bounds ``(x, y, w, h)`` in final pixels of everything drawn while ``marking``."""
+        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
+        top, left = rows[0] // SUPERSAMPLE, columns[0] // SUPERSAMPLE
+        bottom, right = rows[-1] // SUPERSAMPLE + 1, columns[-1] // SUPERSAMPLE + 1
+        return int(left), int(top), int(right - left), int(bottom - top)
+
+    def finish(self, rng: np.random.Generator) -> np.ndarray:
+        """The picture under a slanting light with a colour cast and grain, ``(H, W, 3)`` uint8 RGB."""
+        width, height = self.size
+        image = cv2.resize(self.image, self.size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        ramp_x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+        ramp_y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+        slope_x, slope_y = rng.uniform(-0.18, 0.18, 2).astype(np.float32)
+        cast = (rng.uniform(0.82, 1.1) * rng.uniform(0.93, 1.07, 3)).astype(np.float32)
+        image *= (1 + slope_x * ramp_x + slope_y * ramp_y) * cast
+        image += rng.normal(0, 2.5, (height, width, 1)).astype(np.float32)
+        return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def paint_pattern(
+    canvas: Canvas,
+    region: np.ndarray,
+    pattern: str,
+    colour: tuple[int, int, int],
+    step: float,
+    angle: float = 0.0,
+) -> None:
+    """Cover the polygon ``region`` with ``'plain'``, ``'spots'``, ``'bars'`` or ``'streaks'``.
+
+    Args:
+        canvas: The canvas to draw on.
+        region: Outline, ``(N, 2)`` unit coordinates.
+        pattern: ``'plain'`` draws nothing; bars run across ``angle``, streaks are dashes along it.
+        colour: RGB of the marks.
+        step: Distance between marks, units.
+        angle: Direction of the region's long side, radians.
+    """
+    if pattern == 'plain':
+        return
+    centre, reach = region.mean(axis=0), float(np.ptp(region, axis=0).max()) * 0.75
+    ticks = np.arange(-reach, reach, step)
+    with canvas.inside(region):
+        for row, v in enumerate(ticks):
+            if pattern == 'bars':
+                canvas.stroke(
+                    rotate([[v, -reach], [v, reach]], angle) + centre, colour, step * 0.42
+                )
+                continue
+            for u in ticks + (row % 2) * step / 2:
+                spot = rotate([[u, v]], angle)[0] + centre
+                if pattern == 'spots':
+                    canvas.fill(oval(spot, (step * 0.26, step * 0.26), count=12), colour)
+                else:
+                    dash = rotate(np.array([[-0.3, 0.0], [0.3, 0.0]]) * step, angle) + spot
+                    canvas.stroke(dash, colour, step * 0.22)
+
+
+def _leaf(
+    canvas: Canvas, stem: np.ndarray, angle: float, length: float, colour: tuple[int, int, int]
+) -> None:
+    blade = smooth([[0, 0], [0.4, -0.22], [1, 0], [0.4, 0.22]]) * length
+    canvas.fill(rotate(blade, angle) + stem, colour)
+    canvas.stroke(rotate([[0, 0], [0.9 * length, 0]], angle) + stem, shade(colour, 0.8), 0.012)
+
+
+def paint_scene(canvas: Canvas, rng: np.random.Generator, clutter: float = 1.0) -> None:
+    """Fill the canvas with a random landscape; ``clutter`` scales how many things stand in it."""
+    width, height = canvas.size
+    aspect = width / height
+    canvas.place((width / 2, height / 2), height / 2)
+    scene = SCENES[rng.integers(len(SCENES))]
+    top, bottom = (np.asarray(c) + rng.normal(0, 10, 3) for c in _SKIES[scene])
+    ramp = np.linspace(0, 1, canvas.image.shape[0])[:, None]
+    sky = np.clip(top * (1 - ramp) + bottom * ramp, 0, 255).astype(np.uint8)  # (H, 3)
+    canvas.image[:] = sky[:, None]
+    if scene in ('sky', 'dusk', 'lake'):
+        canvas.fill(oval(rng.uniform((-aspect, -0.9), (aspect, -0.3)), (0.2, 0.2)), (250, 236, 180))
+    for level in (0.25, 0.5, 0.75):  # far to near: hills, tree tops or waves
+        x = np.linspace(-aspect, aspect, 24)
+        phase, waves = rng.uniform(0, 6.3), rng.uniform(1.2, 4)
+        y = level + rng.uniform(-0.2, 0.2) + 0.12 * np.sin(waves * x + phase)
+        ridge = np.concatenate([np.stack([x, y], 1), [[aspect, 1.1], [-aspect, 1.1]]])
+        tone = bottom if scene == 'lake' else np.asarray(_FOLIAGE[rng.integers(5)])
+        mixed = tone * (0.4 + 0.5 * level) + (top + bottom) / 2 * (0.5 - 0.4 * level)
+        canvas.fill(ridge, shade(tuple(mixed), rng.uniform(0.85, 1.1)))
+    for _ in range(rng.poisson(6 * clutter)):  # soft bushes or clouds
+        colour = (240, 244, 246) if scene == 'sky' else _FOLIAGE[rng.integers(5)]
+        spot = rng.uniform((-aspect, -1), (aspect, 1 if scene != 'sky' else 0))
+        for shift in rng.normal(0, 0.13, (4, 2)):
+            radius = rng.uniform(0.07, 0.17)
+            canvas.fill(oval(spot + shift, (radius, radius * 0.8), count=20), colour)
+    for _ in range(rng.poisson(16 * clutter)):  # grass
+        foot = np.array([rng.uniform(-aspect, aspect), 1.05])
+        tip = foot + (rng.normal(0, 0.15), -rng.uniform(0.2, 0.7))
+        middle = (foot + tip) / 2 + (rng.normal(0, 0.05), 0)
+        colour = shade(_FOLIAGE[rng.integers(5)], rng.uniform(0.7, 1.2))
+        canvas.stroke(smooth([foot, middle, tip], closed=False), colour, rng.uniform(0.015, 0.04))
+    paint_sprigs(canvas, rng, rng.poisson(4 * clutter))
+
+
+def paint_sprigs(canvas: Canvas, rng: np.random.Generator, count: int) -> None:
+    """Scatter ``count`` twigs with leaves, berries or blossoms over the whole picture."""
+    width, height = canvas.size
+    aspect = width / height
+    canvas.place((width / 2, height / 2), height / 2)
+    for _ in range(count):
+        start = rng.uniform((-aspect, -1), (aspect, 1))
+        angle, length = rng.uniform(0, 6.3), rng.uniform(0.3, 0.8)
+        bent = rotate([[0, 0], [0.5, rng.uniform(-0.2, 0.2)], [1, 0]], angle) * length + start
+        twig = smooth(bent, closed=False)
+        canvas.stroke(twig, (104, 80, 58), 0.03)
+        colour = shade(_FOLIAGE[rng.integers(5)], rng.uniform(0.75, 1.25))
+        bloom, blossoms = _BLOSSOM[rng.integers(5)], rng.random() < 0.4
+        for spot in twig[2::4]:
+            if blossoms and rng.random() < 0.6:
+                canvas.fill(oval(spot + rng.normal(0, 0.03, 2), (0.05, 0.05), count=12), bloom)
+            else:
+                _leaf(canvas, spot, angle + rng.choice((-1, 1)) * rng.uniform(0.4, 1), 0.2, colour)

@@ -1,0 +1,135 @@
+"""OPA, Object-Perceptual Adaptation: an image and its object's box -> three views.
+
+Paper: https://arxiv.org/abs/2506.16273. The enlargement of the box and the fill are choices of
+this project (see docs/method.md).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform, Compose
+from mmpretrain.registry import TRANSFORMS
+
+from .boxes import clip_box, scale_box
+
+
+def discriminative_view(
+    image: np.ndarray, box: Sequence[float] | None, scale: float = 1.3
+) -> np.ndarray:
+    """The object: the box enlarged about its centre, clipped, cut from the full-size image.
+
+    Args:
+        image: (H, W, 3).
+        box: x1, y1, x2, y2 in pixels, or None.
+        scale: Enlargement of each side. Defaults to 1.3.
+
+    Returns:
+        A view into ``image``; all of it when nothing of the box lies inside.
+    """
+    height, width = image.shape[:2]
+    if clip_box(box, height, width) is None:
+        return image
+    left, top, right, bottom = clip_box(scale_box(box, scale), height, width)
+    return image[top:bottom, left:right]
+
+
+def background_view(
+    image: np.ndarray, box: Sequence[float] | None, fill: Sequence[float]
+) -> np.ndarray | None:
+    """The context: a copy of the image with the unenlarged box painted over.
+
+    Args:
+        image: (H, W, 3).
+        box: x1, y1, x2, y2 in pixels, or None.
+        fill: Colour in the image's channel order.
+
+    Returns:
+        (H, W, 3), or None when nothing of the box lies inside or the box covers every pixel.
+    """
+    height, width = image.shape[:2]
+    clipped = clip_box(box, height, width)
+    if clipped is None or clipped == (0, 0, width, height):
+        return None
+    left, top, right, bottom = clipped
+    background = image.copy()
+    background[top:bottom, left:right] = np.round(fill).astype(image.dtype)
+    return background
+
+
+@TRANSFORMS.register_module()
+class OPA(BaseTransform):
+    """Make the views [original, discriminative, background], each through its own pipeline.
+
+    Required keys: ``img`` (H, W, 3), ``box`` (xyxy in pixels, may be None or absent).
+    Modified keys: ``img`` becomes the list of views. Added keys: ``has_background``.
+
+    An image whose box is missing, without area, not finite or outside the image gives its whole
+    self as discriminative view and has no background view; neither has one that the box covers.
+    ``has_background`` is False then, and the third view, a copy of the first, is only there so
+    that batches stack: the retriever drops it.
+
+    Args:
+        original: Pipeline of the original view, ending in one size for all images.
+        discriminative: Pipeline of the object. None takes ``original``'s. Defaults to None.
+        background: Pipeline of the background. None takes ``original``'s. Defaults to None.
+        scale: Enlargement of the box for the discriminative view. Defaults to 1.3.
+        fill: Colour painted over the object, R, G, B in 0-255: the data's mean, which the
+            preprocessor turns into zero. Defaults to ImageNet's mean.
+        channel_order: Order of ``img``'s channels, 'bgr' (as OpenCV loads) or 'rgb'.
+            Defaults to 'bgr'.
+
+    Raises:
+        ValueError: if ``scale`` is below 1 or ``channel_order`` is unknown.
+    """
+
+    def __init__(
+        self,
+        original: Sequence[dict],
+        discriminative: Sequence[dict] | None = None,
+        background: Sequence[dict] | None = None,
+        scale: float = 1.3,
+        fill: Sequence[float] = (123.675, 116.28, 103.53),
+        channel_order: str = 'bgr',
+    ) -> None:
+        if scale < 1:
+            raise ValueError(f'OPA scale must be at least 1, got {scale}')
+        if channel_order not in ('bgr', 'rgb'):
+            raise ValueError(f"OPA channel_order must be 'bgr' or 'rgb', got {channel_order!r}")
+        self.original = _compose(original)
+        self.discriminative = _compose(discriminative or original)
+        self.background = _compose(background or original)
+        self.scale = scale
+        self.fill = tuple(fill) if channel_order == 'rgb' else tuple(fill)[::-1]
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``img`` by the list of views."""
+        image, box = results['img'], results.get('box')
+        objects = discriminative_view(image, box, self.scale)
+        context = background_view(image, box, self.fill)
+        packed = self.original(_with_image(results, image))
+        views = [packed['img'], self.discriminative(_with_image(results, objects))['img']]
+        views.append(
+            packed['img'].copy()
+            if context is None
+            else self.background(_with_image(results, context))['img']
+        )
+        if len({view.shape for view in views}) > 1:
+            raise ValueError(
+                f'OPA views of {results.get("img_path")} differ in shape: '
+                f'{[view.shape for view in views]}; end each pipeline in the same size'
+            )
+        return {**packed, 'img': views, 'has_background': context is not None}
+
+    def __repr__(self) -> str:
+        return (
+            f'OPA(original={self.original}, discriminative={self.discriminative}, '
+            f'background={self.background}, scale={self.scale}, fill={self.fill})'
+        )
+
+
+def _compose(pipeline: Sequence[dict]) -> Compose:
+    return Compose([TRANSFORMS.build(transform) for transform in pipeline])
+
+
+def _with_image(results: dict, image: np.ndarray) -> dict:
+    return {**results, 'img': image, 'img_shape': image.shape[:2]}

@@ -1,0 +1,245 @@
+"""Checkpoints that hold what trains, and know the frozen encoder they belong to."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn as nn
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.registry import HOOKS
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dva_mm.models import FrozenViT
+
+# What ends the reading of a truncated or foreign file, by torch.load.
+_UNREADABLE = (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError)
+
+
+def _encoders(model: nn.Module) -> dict[str, FrozenViT]:
+    """The frozen encoders of a model by their prefix in its state dict."""
+    named = model.named_modules()
+    return {f'{name}.' if name else '': m for name, m in named if isinstance(m, FrozenViT)}
+
+
+def frozen_names(model: nn.Module) -> set[str]:
+    """Names of the state dict's tensors that belong to a frozen encoder."""
+    return {
+        prefix + name
+        for prefix, encoder in _encoders(model).items()
+        for name in encoder.base_names()
+    }
+
+
+def encoder_info(model: nn.Module) -> dict[str, dict]:
+    """``FrozenViT.encoder_info`` of each frozen encoder, by its prefix."""
+    return {prefix: encoder.encoder_info() for prefix, encoder in _encoders(model).items()}
+
+
+def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpoint') -> None:
+    """Refuse a checkpoint that was trained on another frozen encoder or with other adapters.
+
+    Args:
+        model: The model to load into.
+        checkpoint: With ``state_dict`` and ``meta``.
+        source: What to call the checkpoint in the error.
+
+    Raises:
+        ValueError: naming each field that differs.
+    """
+    present = encoder_info(model)
+    if not present:
+        return
+    trained_on = checkpoint.get('meta', {}).get('encoder')
+    if trained_on is None:
+        raise ValueError(
+            f'{source} does not say which frozen encoder it was trained on, so it was not saved '
+            'by dva_mm; pre-trained weights of the encoder itself go into model.backbone.pretrained'
+        )
+    for prefix, info in present.items():
+        saved = trained_on.get(prefix, {})
+        differs = [
+            f'{field}: trained on {saved.get(field)!r}, present {value!r}'
+            for field, value in info.items()
+            if saved.get(field) != value
+        ]
+        if differs:
+            raise ValueError(
+                f'{source} was trained on another frozen encoder than the one present:\n  '
+                + '\n  '.join(differs)
+                + '\nBuild the model with the encoder (model.backbone: arch, img_size, pooling, '
+                'pretrained) it was trained on'
+            )
+        wanted = {
+            name: tensor.shape
+            for name, tensor in model.state_dict().items()
+            if name.startswith(prefix) and name not in frozen_names(model)
+        }
+        given = {
+            name: tensor.shape
+            for name, tensor in checkpoint['state_dict'].items()
+            if name.startswith(prefix) and name not in frozen_names(model)
+        }
+        if wanted != given:
+            odd = sorted(n for n in wanted.keys() | given.keys() if wanted.get(n) != given.get(n))
+            raise ValueError(
+                f'{source} holds other adapters than the model: {len(odd)} tensors differ, first '
+                f'{odd[0]}: saved {_shape(given, odd[0])}, model {_shape(wanted, odd[0])}. Set '
+                'model.backbone.ica (rank, layers) to what it was trained with'
+            )
+
+
+def _shape(shapes: dict, name: str) -> str:
+    return str(tuple(shapes[name])) if name in shapes else 'absent'
+
+
+@HOOKS.register_module()
+class AdapterCheckpointHook(Hook):
+    """Save what trains, without the frozen encoder; refuse to load beside another encoder.
+
+    A checkpoint holds the trainable part of the model (adapters, neck, proxies), optimiser,
+    schedulers and progress, and loads with ``torch.load``'s ``weights_only=True``.
+    """
+
+    priority = 'VERY_LOW'
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Drop the frozen tensors, note the encoder, keep plain values of the message hub.
+
+        Raises:
+            ValueError: if the adapters were merged; what trained is then in the frozen weights.
+        """
+        model = _unwrap(runner.model)
+        frozen = frozen_names(model)
+        checkpoint['state_dict'] = {
+            name: tensor for name, tensor in checkpoint['state_dict'].items() if name not in frozen
+        }
+        checkpoint['meta']['encoder'] = encoder_info(model)
+        hub = checkpoint['message_hub']
+        values = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in hub['runtime_info'].items()
+        }
+        plain = {k: v for k, v in values.items() if isinstance(v, str | int | float | Tensor)}
+        # log_scalars only smooth the printed losses; their HistoryBuffer needs full unpickling.
+        checkpoint['message_hub'] = dict(
+            log_scalars={},
+            runtime_info=plain,
+            resumed_keys={k: v for k, v in hub['resumed_keys'].items() if k in plain},
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check the encoder, then lend the checkpoint the frozen tensors of the model."""
+        model = _unwrap(runner.model)
+        check_encoder(model, checkpoint)
+        own = model.state_dict()
+        for name in frozen_names(model):
+            checkpoint['state_dict'][name] = own[name]
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
+def load_safetensors(filename: str, map_location: str | None = None) -> dict:
+    """Read a published ``.safetensors`` file as an MMEngine checkpoint.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+    """
+    if not Path(filename).is_file():
+        raise FileNotFoundError(f'the checkpoint {Path(filename).absolute()} does not exist')
+    device = map_location if isinstance(map_location, str) else 'cpu'
+    with safe_open(filename, framework='pt', device=device) as file:
+        meta = json.loads((file.metadata() or {}).get('dva_mm', '{}'))
+        names = list(file.keys())
+        return dict(state_dict={name: file.get_tensor(name) for name in names}, meta=meta)
+
+
+def load_adapter(model: nn.Module, filename: str) -> None:
+    """Load what serves retrieval (adapters, neck) from a checkpoint or a published file.
+
+    The head is left alone: proxies belong to the training classes and take no part in testing.
+
+    Args:
+        model: A DVARetriever, also under a distributed wrapper.
+        filename: A ``.pth`` of a run, or a published ``.pth`` / ``.safetensors``.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it was trained on another encoder, with other adapters or another neck.
+    """
+    model = _unwrap(model)
+    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+    if not isinstance(checkpoint.get('state_dict'), dict):
+        raise ValueError(f'{filename} is no checkpoint: it has no state_dict')
+    check_encoder(model, checkpoint, filename)
+    state = _without_head(checkpoint['state_dict'])
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    missing = sorted(set(_without_head(dict.fromkeys(missing))) - frozen_names(model))
+    if missing or unexpected:
+        raise ValueError(
+            f'{filename} does not fit the model: missing {missing[:3]}, unexpected '
+            f'{unexpected[:3]}; use the config it was trained with'
+        )
+
+
+def _without_head(state: dict) -> dict:
+    return {name: value for name, value in state.items() if not name.startswith('head.')}
+
+
+def publish(filename: str, out: str, with_head: bool = False) -> Path:
+    """Write the weights of a run's checkpoint alone: adapters and neck, for retrieval.
+
+    Args:
+        filename: A run's checkpoint.
+        out: File to write, ``.pth`` or ``.safetensors``.
+        with_head: Keep the head (class proxies) too. Defaults to False.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: if ``out`` has another suffix, or the checkpoint is not of dva_mm.
+    """
+    path = Path(out)
+    if path.suffix not in ('.pth', '.safetensors'):
+        raise ValueError(f'publish writes .pth or .safetensors, got {out!r}')
+    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+    encoder = checkpoint.get('meta', {}).get('encoder')
+    if encoder is None:
+        raise ValueError(f'{filename} was not saved by dva_mm: it names no encoder')
+    state = checkpoint['state_dict'] if with_head else _without_head(checkpoint['state_dict'])
+    state = {name: tensor.contiguous() for name, tensor in state.items()}
+    meta = dict(encoder=encoder, cfg=checkpoint['meta'].get('cfg', ''))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == '.pth':
+        torch.save(dict(state_dict=state, meta=meta), path)
+    else:
+        save_file(state, path, metadata=dict(dva_mm=json.dumps(meta)))
+    return path
+
+
+def find_resumable(work_dir: str) -> str | None:
+    """The newest checkpoint of a run that can be read in full, or None.
+
+    A process killed while it wrote leaves a torn file; the one before it is then the newest.
+    """
+    saved = [path for path in Path(work_dir).glob('*.pth') if path.stem.split('_')[-1].isdigit()]
+    for path in sorted(saved, key=lambda p: int(p.stem.split('_')[-1]), reverse=True):
+        try:
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        except _UNREADABLE as error:
+            print_log(f'skipping {path}, which cannot be read: {error}', logger='current')
+            continue
+        if 'optimizer' in checkpoint:
+            return str(path)
+    return None

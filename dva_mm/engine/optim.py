@@ -1,0 +1,60 @@
+"""The optimiser over what trains, and nothing else."""
+
+import torch.nn as nn
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Give the optimiser only parameters with ``requires_grad``, grouped by learning rate.
+
+    Of ``paramwise_cfg`` it takes ``custom_keys`` with ``lr_mult`` and ``decay_mult``, e.g.
+    ``custom_keys={'head.proxies': dict(lr_mult=10)}``; a parameter takes the longest key that its
+    name contains.
+
+    Raises:
+        ValueError: if ``paramwise_cfg`` asks for anything else, a key matches no trainable
+            parameter, or nothing trains.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        # A non-empty paramwise_cfg makes the parent call add_params instead of taking all.
+        super().__init__(optim_wrapper_cfg, {'custom_keys': {}, **(paramwise_cfg or {})})
+        if extra := set(self.paramwise_cfg) - {'custom_keys'}:
+            raise ValueError(
+                f'TrainableOptimWrapperConstructor knows custom_keys alone in paramwise_cfg, got '
+                f'{sorted(extra)}; use DefaultOptimWrapperConstructor for those'
+            )
+        for key, options in self.paramwise_cfg['custom_keys'].items():
+            if extra := set(options) - {'lr_mult', 'decay_mult'}:
+                raise ValueError(
+                    f'custom_keys[{key!r}] takes lr_mult and decay_mult, got {sorted(extra)}'
+                )
+
+    def add_params(
+        self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module=None
+    ) -> None:
+        """Append one group per (learning rate, weight decay) to ``params``."""
+        custom = self.paramwise_cfg['custom_keys']
+        groups: dict[str, dict] = {}
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            key = max((key for key in custom if key in name), key=len, default='')
+            group = groups.setdefault(key, dict(params=[]))
+            group['params'].append(parameter)
+        if not groups:
+            raise ValueError(
+                'Nothing trains: every parameter of the model has requires_grad=False; give the '
+                'backbone ica=dict(rank=16) or a head with parameters'
+            )
+        if unused := set(custom) - set(groups):
+            raise ValueError(f'custom_keys {sorted(unused)} match no trainable parameter')
+        for key, group in groups.items():
+            options = custom.get(key, {})
+            if 'lr_mult' in options:
+                group['lr'] = self.base_lr * options['lr_mult']
+            if 'decay_mult' in options:
+                group['weight_decay'] = self.base_wd * options['decay_mult']
+            params.append(group)

@@ -1,0 +1,206 @@
+"""What is built from the checkout installs, inherits and trains in a folder of its own."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import modelindex.load_model_index
+import pytest
+import yaml
+
+import dva_mm
+import dva_mm.__main__ as command_line
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = (
+    'dva_mm configs tools README.md LICENSE MANIFEST.in model-index.yml pyproject.toml setup.cfg'
+)
+
+DOWNSTREAM = """\
+_base_ = ['dva_mm::dva_demo.py']
+print('dva_mm comes from', __import__('dva_mm').__file__)
+train_cfg = dict(max_epochs=1)
+"""
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and the wheel built from that sdist."""
+    folder = tmp_path_factory.mktemp('built')
+    checkout = folder / 'checkout'
+    for name in SOURCES.split():
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, checkout / name, symlinks=True)
+        else:
+            shutil.copy(source, checkout / name)
+    for name in ('configs', 'tools'):  # what running them leaves behind is not to be shipped
+        cache = checkout / name / '__pycache__'
+        cache.mkdir(exist_ok=True)
+        (cache / 'left_behind.cpython-311.pyc').touch()
+    poison = folder / 'poison'
+    poison.mkdir()
+    (poison / 'torch.py').write_text("raise ImportError('building imports torch')")
+    run(
+        [sys.executable, '-m', 'build', '--no-isolation', '--outdir', str(folder / 'dist')],
+        cwd=checkout,
+        PYTHONPATH=str(poison),
+    )
+    return folder / 'dist'
+
+
+@pytest.fixture(scope='module')
+def wheel(built: Path) -> Path:
+    (wheel,) = built.glob('*.whl')
+    return wheel
+
+
+def run(command: list[str], cwd: Path, **variables: str) -> str:
+    """Run a command, fail with its output if it fails, and return that output."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def shipped_files() -> dict[str, bytes]:
+    """Path below ``.mim`` -> content, of every file that has to travel with the package."""
+    files = [path for name in ('configs', 'tools') for path in (ROOT / name).rglob('*')]
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_bytes()
+        for path in [*files, ROOT / 'model-index.yml']
+        if path.is_file() and path.parent.name != '__pycache__'
+    }
+
+
+def below_mim(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name.split('.mim/')[1]: data for name, data in files.items() if '.mim/' in name}
+
+
+def test_the_wheel_holds_configs_and_tools_and_no_more(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+        files = {info.filename: archive.read(info) for info in members}
+    assert not [m.filename for m in members if stat.S_ISLNK(m.external_attr >> 16)]
+    assert below_mim(files) == shipped_files()
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'dva_mm').rglob('*.py')}
+    assert modules <= files.keys()
+    tops = {PurePosixPath(name).parts[0] for name in files}
+    assert tops == {'dva_mm', f'dva_mm-{dva_mm.__version__}.dist-info'}
+
+
+def test_the_sdist_holds_files_where_the_checkout_has_links(built: Path):
+    (sdist,) = built.glob('*.tar.gz')
+    with tarfile.open(sdist) as archive:
+        members = [member for member in archive.getmembers() if not member.isdir()]
+        assert all(member.isreg() for member in members)
+        files = {member.name: archive.extractfile(member).read() for member in members}
+    assert below_mim(files) == shipped_files()
+    assert {f'dva_mm-{dva_mm.__version__}/{name}' for name in shipped_files()} <= files.keys()
+
+
+def test_an_installed_package_is_inherited_from_trained_and_tested(wheel: Path, tmp_path: Path):
+    site, project = tmp_path / 'site', tmp_path / 'project'
+    project.mkdir()
+    pip = [sys.executable, '-m', 'pip', 'install', '--no-index', '--no-deps', '--no-compile']
+    run([*pip, '--target', str(site), str(wheel)], cwd=tmp_path)
+    (project / 'mine.py').write_text(DOWNSTREAM)
+    dva = [sys.executable, '-m', 'dva_mm']
+
+    output = run([*dva, 'train', 'mine.py', '--work-dir', 'run'], project, PYTHONPATH=str(site))
+
+    assert f'dva_mm comes from {site / "dva_mm" / "__init__.py"}' in output
+    checkpoint = project / 'run' / 'epoch_1.pth'
+    assert checkpoint.is_file(), output
+    output = run(
+        [*dva, 'test', 'mine.py', str(checkpoint), '--work-dir', 'tested'],
+        cwd=project,
+        PYTHONPATH=str(site),
+    )
+    assert 'recall@1' in output.lower()
+
+
+def test_the_module_forwards_its_arguments(monkeypatch: pytest.MonkeyPatch):
+    calls = []
+    monkeypatch.setattr(command_line, 'train', lambda argv: calls.append(('train', argv)))
+    monkeypatch.setattr(command_line, 'test', lambda argv: calls.append(('test', argv)))
+    command_line.main(['train', 'a.py', '--amp'])
+    monkeypatch.setattr(sys, 'argv', ['dva_mm', 'test', 'a.py', 'b.pth'])
+    command_line.main()
+    assert calls == [('train', ['a.py', '--amp']), ('test', ['a.py', 'b.pth'])]
+
+
+@pytest.mark.parametrize('argv, code', [([], 2), (['evaluate', 'a.py'], 2), (['--help'], 0)])
+def test_the_module_says_how_it_is_used(
+    argv: list[str], code: int, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main(argv)
+    output = capsys.readouterr()
+    assert stopped.value.code == code
+    assert 'python -m dva_mm test CONFIG CHECKPOINT' in (output.err if code else output.out)
+
+
+@pytest.mark.parametrize('script, first', [('train', ['a.py']), ('test', ['a.py', 'b c.pth'])])
+def test_distributed_scripts_call_torchrun(script: str, first: list[str], tmp_path: Path):
+    fake = tmp_path / 'bin' / 'python'
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    arguments = [*first, '4', '--cfg-options', 'x=1 2']
+
+    output = run(
+        [str(ROOT / 'tools' / f'dist_{script}.sh'), *arguments],
+        cwd=tmp_path,
+        PATH=f'{fake.parent}{os.pathsep}{os.environ["PATH"]}',
+        NNODES='2',
+        NODE_RANK='1',
+        MASTER_ADDR='10.0.0.1',
+        PORT='29501',
+    )
+
+    assert output.splitlines() == [
+        '-m',
+        'torch.distributed.run',
+        '--nnodes=2',
+        '--node_rank=1',
+        '--master_addr=10.0.0.1',
+        '--master_port=29501',
+        '--nproc_per_node=4',
+        str(ROOT / 'tools' / f'{script}.py'),
+        *first,
+        *['--launcher', 'pytorch', '--cfg-options', 'x=1 2'],
+    ]
+
+
+@pytest.mark.parametrize('script', ['train', 'test'])
+def test_distributed_scripts_say_how_they_are_used(script: str):
+    done = subprocess.run(
+        [ROOT / 'tools' / f'dist_{script}.sh', 'a.py'], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert f'dist_{script}.sh CONFIG ' in done.stderr
+
+
+def test_the_model_index_is_valid():
+    index = modelindex.load_model_index.load(str(ROOT / 'model-index.yml'))
+    index.build_models_with_collections()
+    assert index.models
+    assert not [model.config for model in index.models if not (ROOT / model.config).is_file()]
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == dva_mm.__version__
+    assert f'## [{dva_mm.__version__}]' in (ROOT / 'CHANGELOG.md').read_text()
