@@ -2,7 +2,7 @@
 _base_ = 'ica_deit_tiny_folder.py'
 model = dict(head=dict(background='proxy', beta=1.0))
 train_view = [
-    dict(type='ResizeEdge', scale=146, backend='pillow', interpolation='bicubic'),
+    dict(type='Resize', scale=(146, 146), backend='pillow', interpolation='bicubic'),
     dict(type='RandomCrop', crop_size=128),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
 ]

@@ -97,7 +97,7 @@ class FineGrainedDataset(BaseDataset):
         draw = int(np.random.SeedSequence((seed, epoch, idx)).generate_state(1)[0])
         random.seed(draw)
         np.random.seed(draw)  # noqa: NPY002
-        torch.manual_seed(draw)
+        torch.default_generator.manual_seed(draw)  # torch.manual_seed would reseed GPUs too
         try:
             return super().prepare_data(idx)
         finally:

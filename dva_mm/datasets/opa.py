@@ -27,9 +27,11 @@ def discriminative_view(
         A view into ``image``; all of it when nothing of the box lies inside.
     """
     height, width = image.shape[:2]
-    if clip_box(box, height, width) is None:
+    clipped = clip_box(box, height, width)
+    if clipped is None:
         return image
-    left, top, right, bottom = clip_box(scale_box(box, scale), height, width)
+    # A box too large for its enlargement to be a finite number covers the image as it is.
+    left, top, right, bottom = clip_box(scale_box(box, scale), height, width) or clipped
     return image[top:bottom, left:right]
 
 
@@ -91,7 +93,7 @@ class OPA(BaseTransform):
         fill: Sequence[float] = (123.675, 116.28, 103.53),
         channel_order: str = 'bgr',
     ) -> None:
-        if scale < 1:
+        if not scale >= 1:  # NaN too
             raise ValueError(f'OPA scale must be at least 1, got {scale}')
         if channel_order not in ('bgr', 'rgb'):
             raise ValueError(f"OPA channel_order must be 'bgr' or 'rgb', got {channel_order!r}")

@@ -102,7 +102,13 @@ def read_cub(root: str | Path) -> Reading:
     index = {class_id: i for i, class_id in enumerate(class_ids)}
     records = []
     for image_id, name in images.items():
-        x, y, width, height = (float(value) for value in boxes[image_id].split())
+        try:
+            x, y, width, height = (float(value) for value in boxes[image_id].split())
+        except ValueError as error:
+            raise ValueError(
+                f'{root / "bounding_boxes.txt"}, image {image_id}: expected x, y, width and '
+                f'height, got {boxes[image_id]!r}'
+            ) from error
         records.append(
             Record(
                 path=str(root / 'images' / name),

@@ -77,27 +77,29 @@ def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpo
                 + '\nBuild the model with the encoder (model.backbone: arch, img_size, pooling, '
                 'pretrained) it was trained on'
             )
-        wanted = {
-            name: tensor.shape
-            for name, tensor in model.state_dict().items()
-            if name.startswith(prefix) and name not in frozen_names(model)
-        }
-        given = {
-            name: tensor.shape
-            for name, tensor in checkpoint['state_dict'].items()
-            if name.startswith(prefix) and name not in frozen_names(model)
-        }
-        if wanted != given:
-            odd = sorted(n for n in wanted.keys() | given.keys() if wanted.get(n) != given.get(n))
-            raise ValueError(
-                f'{source} holds other adapters than the model: {len(odd)} tensors differ, first '
-                f'{odd[0]}: saved {_shape(given, odd[0])}, model {_shape(wanted, odd[0])}. Set '
-                'model.backbone.ica (rank, layers) to what it was trained with'
-            )
+    frozen = frozen_names(model)
+    wanted, saved = (
+        {n: t for n, t in state.items() if n.startswith(tuple(present)) and n not in frozen}
+        for state in (model.state_dict(), checkpoint['state_dict'])
+    )
+    if difference := _difference(saved, wanted):
+        raise ValueError(
+            f'{source} holds other adapters than the model: {difference}. Set model.backbone.ica '
+            '(rank, layers) to what it was trained with'
+        )
 
 
-def _shape(shapes: dict, name: str) -> str:
-    return str(tuple(shapes[name])) if name in shapes else 'absent'
+def _difference(saved: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+    """In how many names and shapes two states differ, and the first; empty when in none."""
+    shapes = [
+        (name, *(tuple(state[name].shape) if name in state else 'absent' for state in (saved, wanted)))
+        for name in sorted(saved.keys() | wanted.keys())
+    ]
+    odd = [entry for entry in shapes if entry[1] != entry[2]]
+    if not odd:
+        return ''
+    name, given, present = odd[0]
+    return f'{len(odd)} tensors differ, first {name}: saved {given}, model {present}'
 
 
 @HOOKS.register_module()
@@ -117,6 +119,11 @@ class AdapterCheckpointHook(Hook):
             ValueError: if the adapters were merged; what trained is then in the frozen weights.
         """
         model = _unwrap(runner.model)
+        if any(encoder.merged for encoder in _encoders(model).values()):
+            raise ValueError(
+                'The adapters are merged into the frozen weights, which no checkpoint holds; save '
+                'before FrozenViT.merge()'
+            )
         frozen = frozen_names(model)
         checkpoint['state_dict'] = {
             name: tensor for name, tensor in checkpoint['state_dict'].items() if name not in frozen
@@ -127,7 +134,7 @@ class AdapterCheckpointHook(Hook):
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in hub['runtime_info'].items()
         }
-        plain = {k: v for k, v in values.items() if isinstance(v, str | int | float | Tensor)}
+        plain = {name: value for name, value in values.items() if _is_plain(value)}
         # log_scalars only smooth the printed losses; their HistoryBuffer needs full unpickling.
         checkpoint['message_hub'] = dict(
             log_scalars={},
@@ -142,6 +149,12 @@ class AdapterCheckpointHook(Hook):
         own = model.state_dict()
         for name in frozen_names(model):
             checkpoint['state_dict'][name] = own[name]
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):  # such as the numbers of the checkpoints to keep
+        return all(isinstance(item, str | int | float) for item in value)
+    return isinstance(value, str | int | float | Tensor)
 
 
 def _unwrap(model: nn.Module) -> nn.Module:
@@ -183,13 +196,13 @@ def load_adapter(model: nn.Module, filename: str) -> None:
         raise ValueError(f'{filename} is no checkpoint: it has no state_dict')
     check_encoder(model, checkpoint, filename)
     state = _without_head(checkpoint['state_dict'])
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    missing = sorted(set(_without_head(dict.fromkeys(missing))) - frozen_names(model))
-    if missing or unexpected:
+    frozen = frozen_names(model)
+    wanted = _without_head({n: t for n, t in model.state_dict().items() if n not in frozen})
+    if difference := _difference(state, wanted):
         raise ValueError(
-            f'{filename} does not fit the model: missing {missing[:3]}, unexpected '
-            f'{unexpected[:3]}; use the config it was trained with'
+            f'{filename} does not fit the model: {difference}; use the config it was trained with'
         )
+    model.load_state_dict(state, strict=False)
 
 
 def _without_head(state: dict) -> dict:
@@ -240,6 +253,6 @@ def find_resumable(work_dir: str) -> str | None:
         except _UNREADABLE as error:
             print_log(f'skipping {path}, which cannot be read: {error}', logger='current')
             continue
-        if 'optimizer' in checkpoint:
+        if isinstance(checkpoint, dict) and 'optimizer' in checkpoint:
             return str(path)
     return None

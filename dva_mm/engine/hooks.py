@@ -88,7 +88,8 @@ class FrozenBaselineHook(Hook):
     The last evaluation of the run is logged beside it.
     """
 
-    priority = 'LOW'
+    # Last: the evaluation calls other hooks, which must have seen the start of the training.
+    priority = 'LOWEST'
 
     def __init__(self) -> None:
         self.frozen: dict[str, float] = {}

@@ -150,7 +150,7 @@ def _load(args: argparse.Namespace) -> Config:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
         for name in ('val_cfg', 'test_cfg'):
-            if cfg.get(name):
+            if cfg.get(name) is not None:  # usually an empty dict
                 cfg[name].fp16 = True
     return cfg
 

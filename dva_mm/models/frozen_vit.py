@@ -39,8 +39,8 @@ class FrozenViT(BaseBackbone):
         (B, 3, H, W) -> a tuple with one (B, C) tensor.
 
     Raises:
-        ValueError: if the host is no plain ViT, has no class token for 'cls', or a file does not
-            fit it.
+        ValueError: if the host is no plain ViT, has no class token for 'cls', or a file cannot be
+            read or lacks tensors of it.
         FileNotFoundError: if ``pretrained`` names a file that does not exist.
         RuntimeError: if the hub cannot be reached.
     """
@@ -57,6 +57,10 @@ class FrozenViT(BaseBackbone):
         super().__init__(init_cfg)
         if pooling not in ('cls', 'avg'):
             raise ValueError(f"FrozenViT pooling must be 'cls' or 'avg', got {pooling!r}")
+        if not isinstance(pretrained, bool | str):
+            raise ValueError(
+                f'FrozenViT pretrained must be True, False or a file, got {pretrained!r}'
+            )
         if isinstance(pretrained, str) and '://' not in pretrained:
             path = Path(pretrained).expanduser().absolute()
             if not path.is_file():
@@ -75,6 +79,7 @@ class FrozenViT(BaseBackbone):
         self._base_names = tuple(self.host.state_dict())
         self._fingerprint = self._hash_base()
         self.adapters: list[ICALinear] = []
+        self.merged = False
         if ica is not None:
             self.adapters = inject_ica(self.blocks, **ica)
         self.train()
@@ -142,6 +147,7 @@ class FrozenViT(BaseBackbone):
         for block, linear in merged:
             block.attn.qkv = linear
         self.adapters = []
+        self.merged = True
 
     def _adapted_blocks(self) -> list:
         return [block for block in self.blocks if isinstance(block.attn.qkv, ICALinear)]

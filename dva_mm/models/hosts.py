@@ -13,6 +13,7 @@ from mmpretrain.models.backbones import VisionTransformer as MMVisionTransformer
 from mmpretrain.registry import MODELS
 from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
+from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor
 
 # timm's names -> mmpretrain's; both hosts compute the same from the same tensors.
@@ -59,10 +60,18 @@ def build_timm_host(arch: str, pretrained: bool | str, img_size: int | None, poo
         file = str(Path(pretrained).expanduser())
         overlay = dict(source='', file=file, custom_load=file.endswith('.npz'))
         options['pretrained_cfg_overlay'] = overlay
-    vit = timm.create_model(arch, pretrained=False, **options)
+    try:
+        vit = timm.create_model(arch, pretrained=False, **options)
+    except (RuntimeError, TypeError) as error:  # an unknown tag; a model without img_size
+        raise ValueError(
+            f'timm cannot build {arch!r} as a plain ViT: {error}; the names with weights are '
+            f'{timm.list_pretrained(f"{base_name}.*")}'
+        ) from error
     _check_timm_vit(vit, arch, pooling)
     if pretrained is not False:
         try:
+            if isinstance(pretrained, str):
+                _check_timm_file(vit, file)
             vit = timm.create_model(arch, pretrained=True, **options)
         except Exception as error:
             raise _weights_error(vit, arch, pretrained, error) from error
@@ -95,6 +104,16 @@ def _check_timm_vit(vit: nn.Module, arch: str, pooling: str) -> None:
             f'{arch!r} was trained on averaged patch tokens and has no norm for its class token; '
             "use pooling='avg'"
         )
+
+
+def _check_timm_file(vit: nn.Module, file: str) -> None:
+    # timm loads a ViT without classifier by strict=False: what is missing would stay random.
+    if file.endswith('.npz'):  # here timm asks for every tensor by its name
+        return
+    state = checkpoint_filter_fn(timm.models.load_state_dict(file), vit, adapt_layer_scale=True)
+    names = list(vit.state_dict())
+    if missing := [name for name in names if name not in state]:
+        raise ValueError(f'{len(missing)} of {len(names)} tensors are missing, first {missing[0]}')
 
 
 def _weights_error(
@@ -155,14 +174,14 @@ def _load_mmpretrain(vit: MMVisionTransformer, name: str, pretrained: bool | str
             'FrozenViT: an mmpretrain host has no name on a hub; set model.backbone.pretrained to '
             'a file or URL of its weights, or to False'
         )
-    if pretrained.endswith('.safetensors'):
-        state = load_file(Path(pretrained).expanduser())
-    else:
-        state = CheckpointLoader.load_checkpoint(pretrained, map_location='cpu')
-        state = state.get('state_dict', state.get('model', state))
     try:
+        if pretrained.endswith('.safetensors'):
+            state = load_file(Path(pretrained).expanduser())
+        else:
+            state = CheckpointLoader.load_checkpoint(pretrained, map_location='cpu')
+            state = state.get('state_dict', state.get('model', state))
         vit.load_state_dict(to_mmpretrain_names(state), strict=True)
-    except RuntimeError as error:
+    except Exception as error:
         raise ValueError(
             f'FrozenViT: {pretrained!r} does not hold weights of {name}: {error}'
         ) from error

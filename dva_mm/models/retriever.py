@@ -90,7 +90,14 @@ class DVARetriever(BaseModel):
         """The head's loss terms on one view or three; see :meth:`DVAHead.loss`.
 
         Background views of images marked ``has_background=False`` are dropped before the forward.
+
+        Raises:
+            ValueError: if the model has no head, or for another number of views.
         """
+        if self.head is None:
+            raise ValueError(
+                "DVARetriever has no head to train; set model.head, e.g. to dict(type='DVAHead')"
+            )
         labels = torch.cat([sample.gt_label for sample in data_samples])
         if isinstance(inputs, Tensor):
             return self.head.loss(self.embed(inputs), labels)
