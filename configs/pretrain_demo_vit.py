@@ -1,6 +1,6 @@
-# Pre-trains the demo's small ViT on 64 coarse classes of drawn objects; no species of bird is among
-# them. The backbone of the last epoch is configs/demo/vit_micro.safetensors, the log pretrain.log
-# beside it. About half an hour on one CPU core.
+# The first stage of the demo's pre-training: a small ViT on 64 coarse classes of drawn objects; no
+# species of bird is among them. pretrain_demo_vit_parts.py goes on from its last epoch. The log is
+# configs/demo/pretrain.log. About half an hour on one CPU core.
 _base_ = '_base_/default_runtime.py'
 
 model = dict(
@@ -12,12 +12,7 @@ model = dict(
         img_size=96,
         patch_size=12,
     ),
-    head=dict(
-        type='LinearClsHead',
-        num_classes=64,
-        in_channels=96,
-        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
-    ),
+    head=dict(type='LinearClsHead', num_classes=64, in_channels=96),
 )
 
 train_pipeline = [
@@ -32,7 +27,7 @@ val_pipeline = [
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=1,
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=True,
@@ -54,7 +49,7 @@ val_dataloader = dict(
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
@@ -66,8 +61,13 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=1, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', begin=1, convert_to_iter_based=True),
 ]
-train_cfg = dict(by_epoch=True, max_epochs=24, val_interval=4)
+train_cfg = dict(by_epoch=True, max_epochs=16, val_interval=2)
 val_cfg = dict()
 
+default_hooks = dict(logger=dict(interval=100))
 # The hooks of DVA's own models do not apply: here the whole encoder trains.
-custom_hooks = [dict(type='EpochSeedHook'), dict(type='NonFiniteLossHook')]
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='NonFiniteLossHook'),
+    dict(type='AdapterCheckpointHook'),
+]

@@ -63,7 +63,7 @@ def test_bases_are_followed_through_other_folders(shipped: Path, project: Path):
     write(project / 'common' / 'data.py', "folder = '{{ fileDirname }}'\n")
     write(
         project / 'common' / 'mid.py',
-        "_base_ = ['./data.py', 'dva_mm::shipped.py']\nmid = '{{fileBasenameNoExtension}}'\n",
+        "_base_ = ['dva_mm::shipped.py', './data.py']\nmid = '{{fileBasenameNoExtension}}'\n",
     )
     child = write(project / 'deep' / 'child.py', "_base_ = '../common/mid.py'\nseed = 2\n")
 

@@ -30,7 +30,7 @@ train_cfg = dict(max_epochs=1)
 
 @pytest.fixture(scope='module')
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and the wheel built from that sdist."""
+    """A folder: ``dist`` has an sdist and its wheel, ``direct`` a wheel of the checkout itself."""
     folder = tmp_path_factory.mktemp('built')
     checkout = folder / 'checkout'
     for name in SOURCES.split():
@@ -39,24 +39,26 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, checkout / name, symlinks=True)
         else:
             shutil.copy(source, checkout / name)
-    for name in ('configs', 'tools'):  # what running them leaves behind is not to be shipped
+    for name in ('configs', 'tools'):  # what running these leaves behind must not be shipped
         cache = checkout / name / '__pycache__'
         cache.mkdir(exist_ok=True)
         (cache / 'left_behind.cpython-311.pyc').touch()
+    (checkout / 'tests').mkdir()
+    (checkout / 'tests' / '__init__.py').touch()
     poison = folder / 'poison'
     poison.mkdir()
     (poison / 'torch.py').write_text("raise ImportError('building imports torch')")
-    run(
-        [sys.executable, '-m', 'build', '--no-isolation', '--outdir', str(folder / 'dist')],
-        cwd=checkout,
-        PYTHONPATH=str(poison),
-    )
-    return folder / 'dist'
+    for step in (
+        ['pip', 'wheel', '--no-deps', '--no-build-isolation', '-w', str(folder / 'direct'), '.'],
+        ['build', '--no-isolation', '--outdir', str(folder / 'dist')],
+    ):
+        run([sys.executable, '-m', *step], cwd=checkout, PYTHONPATH=str(poison))
+    return folder
 
 
 @pytest.fixture(scope='module')
 def wheel(built: Path) -> Path:
-    (wheel,) = built.glob('*.whl')
+    (wheel,) = built.glob('dist/*.whl')
     return wheel
 
 
@@ -88,7 +90,9 @@ def below_mim(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name.split('.mim/')[1]: data for name, data in files.items() if '.mim/' in name}
 
 
-def test_the_wheel_holds_configs_and_tools_and_no_more(wheel: Path):
+@pytest.mark.parametrize('folder', ['dist', 'direct'])
+def test_a_wheel_holds_configs_and_tools_and_no_more(built: Path, folder: str):
+    (wheel,) = (built / folder).glob('*.whl')
     with zipfile.ZipFile(wheel) as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
         files = {info.filename: archive.read(info) for info in members}
@@ -101,7 +105,7 @@ def test_the_wheel_holds_configs_and_tools_and_no_more(wheel: Path):
 
 
 def test_the_sdist_holds_files_where_the_checkout_has_links(built: Path):
-    (sdist,) = built.glob('*.tar.gz')
+    (sdist,) = built.glob('dist/*.tar.gz')
     with tarfile.open(sdist) as archive:
         members = [member for member in archive.getmembers() if not member.isdir()]
         assert all(member.isreg() for member in members)
@@ -195,8 +199,9 @@ def test_distributed_scripts_say_how_they_are_used(script: str):
 
 def test_the_model_index_is_valid():
     index = modelindex.load_model_index.load(str(ROOT / 'model-index.yml'))
-    index.build_models_with_collections()
     assert index.models
+    collections = {collection.name for collection in index.collections}
+    assert {model.in_collection for model in index.models} <= collections
     assert not [model.config for model in index.models if not (ROOT / model.config).is_file()]
 
 

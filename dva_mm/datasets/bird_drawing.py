@@ -1,7 +1,8 @@
 """Draws the birds of the demo data set.
 
-A species is five small parts and nothing else: wing bar, crest, beak, tail and belly pattern. Size, place, pose, light,
-background and every colour vary from picture to picture, so neither a colour nor a scene gives a species away.
+A species is five small parts and nothing else: wing bar, crest, beak, tail and belly pattern. Size,
+place, pose, light, background and every colour vary from picture to picture, so neither a colour
+nor a scene gives a species away.
 """
 
 from dataclasses import astuple, dataclass
@@ -43,7 +44,7 @@ _HORN = ((70, 62, 58), (222, 158, 62), (204, 92, 62), (150, 140, 126))
 
 @dataclass(frozen=True)
 class Species:
-    """The five parts that make a species; see ``WINGS``, ``CRESTS``, ``BEAKS``, ``TAILS``, ``BELLIES``."""
+    """The five parts that make a species, one each of ``WINGS``, ``CRESTS``, ``BEAKS``, ..."""
 
     wing: str
     crest: str
@@ -53,9 +54,10 @@ class Species:
 
 
 def make_species(count: int, distance: int = 3) -> list[Species]:
-    """Choose ``count`` species of which any two differ in at least ``distance`` of the five parts.
+    """Choose ``count`` species, any two of which differ in at least ``distance`` of the five parts.
 
-    The candidates are visited in one fixed shuffled order, so that both halves of the list use every part.
+    The candidates are visited in one fixed shuffled order: among 30 species, the first half as well
+    as the second has every kind of every part.
 
     Raises:
         ValueError: When so many species that far apart were not found.
@@ -69,8 +71,8 @@ def make_species(count: int, distance: int = 3) -> list[Species]:
             chosen.append(candidates[index])
     if len(chosen) < count:
         raise ValueError(
-            f'count={count} species that differ in distance={distance} parts do not exist; found '
-            f'{len(chosen)}. Ask for fewer species or a smaller distance.'
+            f'count={count} species that differ in distance={distance} parts were not found, only '
+            f'{len(chosen)}; ask for fewer species or a smaller distance'
         )
     return chosen
 
@@ -129,12 +131,12 @@ def _wing_marks(
     if kind == 'plain':
         return
     with canvas.inside(wing):
-        for x in {'one_bar': (-0.02,), 'two_bars': (0.06, -0.14), 'patch': ()}[kind]:
+        for x in {'one_bar': (-0.04,), 'two_bars': (0.07, -0.19), 'patch': ()}[kind]:
             bar = np.array([[x + 0.05, -0.3], [x - 0.03, 0.4]])
-            canvas.stroke(rotate(bar, tilt, (0.2, -0.08)), colour, 0.075)
+            canvas.stroke(rotate(bar, tilt, (0.2, -0.08)), colour, 0.1)
         if kind == 'patch':
             spot = rotate(np.array([[-0.04, 0.05]]), tilt, (0.2, -0.08))[0]
-            canvas.fill(oval(spot, (0.12, 0.09), tilt), colour)
+            canvas.fill(oval(spot, (0.17, 0.12), tilt), colour)
 
 
 def draw_bird(
@@ -148,14 +150,45 @@ def draw_bird(
         size: Width and height, pixels.
 
     Returns:
-        The picture, ``(H, W, 3)`` uint8 RGB, and the bird's box ``(x, y, w, h)``: pixels, inside the picture,
-        around everything from beak to tail and feet.
+        The picture, ``(H, W, 3)`` uint8 RGB, and the bird's box ``(x, y, w, h)``: pixels, inside
+        the picture, around everything from beak to tail and feet.
     """
+    picture, box, _, _ = _draw(species, rng, size, (0.48, 0.64))
+    return picture, box
+
+
+def draw_part(region: str, species: Species, rng: np.random.Generator, side: int) -> np.ndarray:
+    """Draw a bird and cut out one region of it.
+
+    Args:
+        region: 'head' (with beak and crest), 'body' (with wing and belly) or 'tail'.
+        species: The parts to draw.
+        rng: The only source of chance.
+        side: Width and height of the picture, pixels.
+
+    Returns:
+        ``(side, side, 3)`` uint8 RGB; the region lies near the middle.
+    """
+    picture, _, centres, unit = _draw(species, rng, (2 * side, 2 * side), (0.5, 0.66))
+    half = rng.uniform(0.42, 0.7) * unit
+    x, y = centres[region] + rng.uniform(-0.12, 0.12, 2) * unit
+    x, y = np.clip((x, y), half, 2 * side - half)
+    cut = picture[int(y - half) : int(y + half), int(x - half) : int(x + half)]
+    return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _draw(
+    species: Species,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    bounds: tuple[float, float],
+) -> tuple[np.ndarray, tuple[int, int, int, int], dict[str, np.ndarray], float]:
+    """Picture, box, centre of each region and length of a unit, in pixels; ``bounds``: scale."""
     canvas = Canvas(size)
     paint_scene(canvas, rng)
     width, height = size
-    scale = rng.uniform(0.27, 0.43) * min(width / 1.3, height)
-    centre = rng.uniform((0.36, 0.4), (0.64, 0.6)) * size
+    scale = rng.uniform(*bounds) * min(width / 1.3, height)
+    centre = rng.uniform((0.44, 0.45), (0.56, 0.56)) * size
     flip, slope = bool(rng.random() < 0.5), rng.uniform(-0.55, 0.2)
 
     coat, wing_coat = _pick(rng, _COATS), _pick(rng, _COATS)
@@ -165,7 +198,8 @@ def draw_bird(
 
     # The perch is no part of the bird, and stays level while the bird leans.
     canvas.place(centre, scale, rng.uniform(-0.12, 0.12), flip)
-    perch = np.array([[-4, 0.74], [-1, 0.68 + rng.normal(0, 0.04)], [0, 0.7], [1.2, 0.66], [4, 0.8]])
+    bend = 0.68 + rng.normal(0, 0.04)
+    perch = np.array([[-4, 0.74], [-1, bend], [0, 0.7], [1.2, 0.66], [4, 0.8]])
     canvas.stroke(smooth(perch, closed=False), (96, 74, 54), rng.uniform(0.1, 0.18))
     canvas.stroke(smooth(perch - (0, 0.03), closed=False), (134, 106, 78), 0.03)
 
@@ -179,35 +213,43 @@ def draw_bird(
     swing = rng.uniform(-0.3, 0.35)
     tail_coat = shade(wing_coat, rng.uniform(0.75, 1.0))
     for feather in _tail(species.tail):
-        canvas.fill(rotate(feather, swing) + (-0.46, 0.05), tail_coat, edge)
+        canvas.fill(rotate(feather * 1.25, swing) + (-0.46, 0.05), tail_coat, edge)
 
     head = np.array([0.42, -0.34]) + rng.uniform((-0.07, -0.07), (0.07, 0.07))
     nod = -slope + rng.uniform(-0.4, 0.3)
     for feather in _crest(species.crest):
-        canvas.fill(rotate(feather, nod) + head, shade(coat, 0.85), edge)
+        canvas.fill(rotate(feather * 1.35, nod) + head, shade(coat, 0.85), edge)
     torso = oval((0, 0), (0.56, 0.35), 0.1)
-    outline = np.concatenate([torso, oval(head, (0.22, 0.21))]).astype(np.float32)
+    outline = np.concatenate([torso, oval(head, (0.25, 0.24))]).astype(np.float32)
     body = cv2.convexHull(outline)[:, 0].astype(np.float64)
     canvas.fill(body, coat, edge, 0.035)
-    belly = oval((0.12, 0.2), (0.44, 0.24), -0.25)
+    belly = oval((0.14, 0.2), (0.46, 0.27), -0.25)
     with canvas.inside(body):
         canvas.fill(oval((0.12, 0.24), (0.5, 0.3), -0.25), belly_coat)
-        paint_pattern(canvas, belly, species.belly, ink, rng.uniform(0.125, 0.15), -0.15)
+        paint_pattern(canvas, belly, species.belly, ink, rng.uniform(0.16, 0.19), -0.15)
 
-    canvas.fill(rotate(_beak(species.beak), nod) + head, horn, shade(horn, 0.5), 0.02)
-    canvas.fill(oval(head, (0.2, 0.19)), coat)
+    canvas.fill(rotate(_beak(species.beak) * 1.35, nod) + head, horn, shade(horn, 0.5), 0.02)
+    canvas.fill(oval(head, (0.23, 0.22)), coat)
     eye = rotate(np.array([[0.07, -0.04]]), nod)[0] + head
     canvas.fill(oval(eye, (0.055, 0.055), count=20), (250, 246, 236))
     canvas.fill(oval(eye, (0.036, 0.036), count=16), (24, 22, 26))
 
     tilt = rng.uniform(-0.22, 0.18)
-    wing = smooth([[0.26, -0.14], [0.0, -0.2], [-0.4, -0.06], [-0.66, 0.12], [-0.2, 0.2], [0.2, 0.1]])
+    wing = smooth(
+        [[0.24, -0.18], [0.0, -0.24], [-0.4, -0.12], [-0.7, 0.06], [-0.2, 0.15], [0.18, 0.06]]
+    )
     wing = rotate(wing, tilt, (0.2, -0.08))
     canvas.fill(wing, wing_coat)
     _wing_marks(canvas, wing, species.wing, tilt, mark)
     canvas.stroke(np.concatenate([wing, wing[:1]]), shade(wing_coat, 0.5), 0.03)
 
     canvas.marking = False
+    places = dict(
+        head=head + rotate(np.array([[0.1, -0.1]]), nod)[0],
+        body=(0.0, 0.1),
+        tail=rotate(np.array([[-0.3, 0.0]]), swing)[0] + (-0.46, 0.05),
+    )
+    centres = {region: canvas.position(place) for region, place in places.items()}
     if rng.random() < 0.35:
         paint_sprigs(canvas, rng, 1)
-    return canvas.finish(rng), canvas.box()
+    return canvas.finish(rng), canvas.box(), centres, canvas.scale

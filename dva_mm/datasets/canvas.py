@@ -1,9 +1,11 @@
 """A small antialiased drawing surface and the cluttered scenes the demo pictures play in.
 
-All shapes are polygons in *unit* coordinates (x right, y down; the drawn object is about two units long). The
-canvas maps them to pixels with a similarity transform, draws at twice the final resolution and averages down.
+All shapes are polygons in *unit* coordinates (x right, y down; the drawn object is about two units
+long). The canvas maps them to pixels with a similarity transform, draws at twice the final
+resolution and averages down.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +39,13 @@ def rotate(
     points: np.ndarray, angle: float, centre: tuple[float, float] = (0.0, 0.0)
 ) -> np.ndarray:
     """Turn ``(N, 2)`` points by ``angle`` radians (clockwise on screen) about ``centre``."""
+    if angle == 0:
+        return np.asarray(points, dtype=np.float64)
     cos, sin = math.cos(angle), math.sin(angle)
-    return (np.asarray(points) - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+    turn = np.array([[cos, sin], [-sin, cos]])
+    if centre == (0.0, 0.0):
+        return np.asarray(points) @ turn
+    return (np.asarray(points) - centre) @ turn + centre
 
 
 def smooth(points: np.ndarray, closed: bool = True, steps: int = 8) -> np.ndarray:
@@ -48,14 +55,18 @@ def smooth(points: np.ndarray, closed: bool = True, steps: int = 8) -> np.ndarra
         padded = np.concatenate([points[-1:], points, points[:2]])
     else:
         padded = np.concatenate([points[:1], points, points[-1:]])
-    t = np.arange(steps)[:, None] / steps
     before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
-    weights = np.concatenate(  # (steps, 4): how much each of the four neighbours counts at t
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], axis=1
-    )
-    curve = 0.5 * weights @ np.stack([before, start, end, after], axis=1)  # (segments, steps, 2)
-    curve = curve.reshape(-1, 2)
+    quads = np.stack([before, start, end, after], axis=1)  # (segments, 4, 2)
+    curve = (_catmull_rom(steps) @ quads).reshape(-1, 2)
     return curve if closed else np.concatenate([curve, points[-1:]])
+
+
+@functools.cache
+def _catmull_rom(steps: int) -> np.ndarray:
+    """``(steps, 4)``: how much each of four neighbouring points counts along a segment."""
+    t = np.arange(steps)[:, None] / steps
+    weights = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
+    return 0.5 * np.concatenate(weights, axis=1)
 
 
 def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
@@ -85,6 +96,15 @@ class Canvas:
         self._centre, self._scale = np.asarray(centre) * SUPERSAMPLE, scale * SUPERSAMPLE
         self._angle, self._flip = angle, flip
 
+    @property
+    def scale(self) -> float:
+        """Length of a unit in final pixels."""
+        return self._scale / SUPERSAMPLE
+
+    def position(self, point: tuple[float, float]) -> np.ndarray:
+        """Where a point in unit coordinates lies, ``(x, y)`` in final pixels."""
+        return self._pixels(np.asarray([point]))[0] / 16 / SUPERSAMPLE
+
     def _pixels(self, points: np.ndarray) -> np.ndarray:
         points = rotate(points, self._angle) * self._scale
         if self._flip:
@@ -98,7 +118,7 @@ class Canvas:
         edge: tuple[int, int, int] | None = None,
         width: float = 0.03,
     ) -> None:
-        """Fill a polygon, ``(N, 2)`` unit coordinates; ``edge`` adds an outline ``width`` units wide."""
+        """Fill a polygon, ``(N, 2)`` units; ``edge`` adds an outline ``width`` units wide."""
         pixels = [self._pixels(points)]
         cv2.fillPoly(self.image, pixels, colour, cv2.LINE_AA, 4)
         if self.marking:
@@ -115,7 +135,7 @@ class Canvas:
 
     @contextmanager
     def inside(self, points: np.ndarray) -> Iterator[None]:
-        """Whatever is drawn in this context stays inside the polygon ``points`` and is not marked."""
+        """What is drawn in this context stays inside the polygon ``points`` and is not marked."""
         before, outside, marking = self.image.copy(), np.full_like(self.mask, 255), self.marking
         cv2.fillPoly(outside, [self._pixels(points)], 0, cv2.LINE_8, 4)
         self.marking = False
@@ -131,7 +151,7 @@ class Canvas:
         return int(left), int(top), int(right - left), int(bottom - top)
 
     def finish(self, rng: np.random.Generator) -> np.ndarray:
-        """The picture under a slanting light with a colour cast and grain, ``(H, W, 3)`` uint8 RGB."""
+        """The picture, ``(H, W, 3)`` uint8 RGB, under a slanting light with a cast and grain."""
         width, height = self.size
         image = cv2.resize(self.image, self.size, interpolation=cv2.INTER_AREA).astype(np.float32)
         ramp_x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
@@ -181,11 +201,13 @@ def paint_pattern(
                     canvas.stroke(dash, colour, step * 0.22)
 
 
+_BLADE = smooth([[0, 0], [0.4, -0.22], [1, 0], [0.4, 0.22]], steps=4)
+
+
 def _leaf(
     canvas: Canvas, stem: np.ndarray, angle: float, length: float, colour: tuple[int, int, int]
 ) -> None:
-    blade = smooth([[0, 0], [0.4, -0.22], [1, 0], [0.4, 0.22]]) * length
-    canvas.fill(rotate(blade, angle) + stem, colour)
+    canvas.fill(rotate(_BLADE * length, angle) + stem, colour)
     canvas.stroke(rotate([[0, 0], [0.9 * length, 0]], angle) + stem, shade(colour, 0.8), 0.012)
 
 
@@ -220,7 +242,8 @@ def paint_scene(canvas: Canvas, rng: np.random.Generator, clutter: float = 1.0) 
         tip = foot + (rng.normal(0, 0.15), -rng.uniform(0.2, 0.7))
         middle = (foot + tip) / 2 + (rng.normal(0, 0.05), 0)
         colour = shade(_FOLIAGE[rng.integers(5)], rng.uniform(0.7, 1.2))
-        canvas.stroke(smooth([foot, middle, tip], closed=False), colour, rng.uniform(0.015, 0.04))
+        blade = smooth([foot, middle, tip], closed=False, steps=4)
+        canvas.stroke(blade, colour, rng.uniform(0.015, 0.04))
     paint_sprigs(canvas, rng, rng.poisson(4 * clutter))
 
 

@@ -1,9 +1,11 @@
-"""Two drawn data sets: the demo birds in CUB-200-2011's file format, and the objects its ViT is pre-trained on."""
+"""Two drawn data sets: the demo's birds, and the objects on which its ViT is pre-trained."""
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -12,15 +14,26 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
-from .bird_drawing import draw_bird, make_species
+from .bird_drawing import (
+    BEAKS,
+    BELLIES,
+    CRESTS,
+    TAILS,
+    WINGS,
+    Species,
+    draw_bird,
+    draw_part,
+    make_species,
+)
 from .object_drawing import OBJECTS, draw_object
 
 DRAWING = 1  # Raised whenever the same settings draw other pictures.
 MARKER = 'drawn.json'
 _PLACES = (
-    'Alder Amber Birch Bramble Canyon Cedar Clover Coast Dune Elm Fen Fern Glen Harbour Heath Holly Island Juniper '
-    'Linden Marsh Moor Orchard Pine Prairie Reed Ridge River Rowan Sedge Valley Willow Woodland'
-).split()
+    *('Alder', 'Amber', 'Birch', 'Bramble', 'Canyon', 'Cedar', 'Clover', 'Coast', 'Dune', 'Elm'),
+    *('Fen', 'Fern', 'Glen', 'Harbour', 'Heath', 'Holly', 'Island', 'Juniper', 'Linden', 'Marsh'),
+    *('Moor', 'Orchard', 'Pine', 'Prairie', 'Reed', 'Ridge', 'River', 'Rowan', 'Sedge', 'Valley'),
+)
 _FAMILIES = dict(cone='Finch', needle='Creeper', hook='Shrike', broad='Kingfisher')
 
 
@@ -29,14 +42,16 @@ def draw_demo(
 ) -> Path:
     """Draw the demo birds into ``root`` in CUB-200-2011's layout, unless they are there already.
 
-    Written are ``images/``, ``images.txt``, ``image_class_labels.txt``, ``classes.txt``, ``train_test_split.txt``
-    (half of each species' images is training: 1) and ``bounding_boxes.txt`` (x y w h, pixels). Pictures are 160-192 x
-    128-160 pixels. The same settings give the same pixels. 720 pictures take about half a minute.
+    Written are ``images/``, ``images.txt``, ``image_class_labels.txt``, ``classes.txt``,
+    ``train_test_split.txt`` (half of each species' images is training: 1) and
+    ``bounding_boxes.txt`` (x y w h, pixels). Pictures are 160-192 x 128-160 pixels. The same
+    settings give the same pixels. 720 pictures take about half a minute.
 
     Args:
-        root: Folder of the data set. It appears complete or not at all; when several processes draw at once, the
-            first to finish wins and the others use its folder.
-        num_species: Number of classes, at most 32. Defaults to 30.
+        root: Folder of the data set. It appears complete or not at all; when several processes
+            draw at once, the first to finish wins and the others use its folder. A killed process
+            leaves a folder ``.NAME.*`` beside it, which may be deleted.
+        num_species: Number of classes, at most 30. Defaults to 30.
         images_per_species: Pictures of each. Defaults to 24.
         seed: Seed of every picture. Defaults to 0.
 
@@ -48,7 +63,8 @@ def draw_demo(
     """
     if not 1 <= num_species <= len(_PLACES):
         raise ValueError(
-            f'num_species={num_species} must lie between 1 and {len(_PLACES)}: there are no more names'
+            f'num_species must lie between 1 and {len(_PLACES)}, as there are no more names; got '
+            f'{num_species}'
         )
     settings = dict(
         kind='birds',
@@ -88,14 +104,12 @@ def draw_demo(
     return _draw_once(Path(root), settings, num_species * images_per_species, write)
 
 
-def draw_objects(root: str | Path, images_per_class: int = 100, seed: int = 0) -> Path:
+def draw_objects(root: str | Path, images_per_class: int = 160, seed: int = 0) -> Path:
     """Draw the coarse objects into ``root/{train,val}/CLASS/*.jpg``, unless they are there already.
 
-    One picture in ten is for validation. See :func:`draw_demo` for everything else.
+    One picture in sixteen is for validation. See :func:`draw_demo` for everything else.
     """
-    settings = dict(
-        kind='objects', drawing=DRAWING, images_per_class=images_per_class, seed=seed
-    )
+    settings = dict(kind='objects', drawing=DRAWING, images_per_class=images_per_class, seed=seed)
 
     def write(folder: Path) -> None:
         for label, index in _progress(len(OBJECTS), images_per_class):
@@ -103,23 +117,69 @@ def draw_objects(root: str | Path, images_per_class: int = 100, seed: int = 0) -
             rng = np.random.default_rng((seed, 10_000 + label, index))
             kind, variant = OBJECTS[label]
             size = (int(rng.integers(112, 136)), int(rng.integers(100, 120)))
-            split = 'val' if index % 10 == 0 else 'train'
+            split = 'val' if index % 16 == 0 else 'train'
             picture = draw_object(kind, variant, rng, size)
             _save(folder / split / f'{kind}_{variant}' / f'{index:04d}.jpg', picture)
 
     return _draw_once(Path(root), settings, len(OBJECTS) * images_per_class, write)
 
 
+PARTS = (
+    *(('head', dict(beak=beak, crest=crest)) for beak, crest in product(BEAKS, CRESTS)),
+    *(('body', dict(wing=wing, belly=belly)) for wing, belly in product(WINGS, BELLIES)),
+    *(('tail', dict(tail=tail)) for tail in TAILS),
+)
+"""The 36 classes of close-ups: the region shown, and the parts that are the class."""
+
+
+def draw_parts(root: str | Path, images_per_class: int = 80, seed: int = 0) -> Path:
+    """Draw close-ups of heads, bodies and tails into ``root/{train,val}/CLASS/*.jpg``.
+
+    The birds are of no species of the demo. See :func:`draw_objects` for everything else.
+    """
+    settings = dict(kind='parts', drawing=DRAWING, images_per_class=images_per_class, seed=seed)
+    excluded = set(make_species(len(_PLACES)))
+
+    def write(folder: Path) -> None:
+        for label, index in _progress(len(PARTS), images_per_class):
+            rng = np.random.default_rng((seed, 20_000 + label, index))
+            region, fixed = PARTS[label]
+            while (bird := _random_bird(rng, fixed)) in excluded:
+                pass
+            split = 'val' if index % 16 == 0 else 'train'
+            picture = draw_part(region, bird, rng, side=112)
+            name = '_'.join((region, *fixed.values()))
+            _save(folder / split / name / f'{index:04d}.jpg', picture)
+
+    return _draw_once(Path(root), settings, len(PARTS) * images_per_class, write)
+
+
+def _random_bird(rng: np.random.Generator, fixed: dict[str, str]) -> Species:
+    kinds = dict(wing=WINGS, crest=CRESTS, beak=BEAKS, tail=TAILS, belly=BELLIES)
+    parts = {part: values[int(rng.integers(len(values)))] for part, values in kinds.items()}
+    return Species(**{**parts, **fixed})
+
+
 @DATASETS.register_module()
 class DemoObjects(CustomDataset):
     """The coarse objects as a classification data set; ``data_root`` is drawn at the first use.
 
-    Options are those of mmpretrain's ``CustomDataset``; ``data_prefix`` is ``'train'`` or ``'val'``.
+    Options are those of mmpretrain's ``CustomDataset``; ``data_prefix`` is 'train' or 'val'.
     """
 
     def load_data_list(self) -> list[dict]:
         """Draw the pictures if need be, then list them."""
         draw_objects(self.data_root)
+        return super().load_data_list()
+
+
+@DATASETS.register_module()
+class DemoParts(CustomDataset):
+    """The close-ups of birds' parts as a classification data set; see :class:`DemoObjects`."""
+
+    def load_data_list(self) -> list[dict]:
+        """Draw the pictures if need be, then list them."""
+        draw_parts(self.data_root)
         return super().load_data_list()
 
 
@@ -130,10 +190,12 @@ def _save(path: Path, picture: np.ndarray) -> None:
 
 
 def _progress(classes: int, images: int) -> Iterator[tuple[int, int]]:
+    """All pairs (class, image); counts the classes aloud where somebody looks on."""
     for label in range(classes):
-        print(f'\rdrawing class {label + 1}/{classes}', end='', flush=True)
+        if sys.stdout.isatty():
+            end = '\n' if label + 1 == classes else ''
+            print(f'\rdrawing class {label + 1}/{classes}', end=end, flush=True)
         yield from ((label, index) for index in range(images))
-    print()
 
 
 def _draw_once(
@@ -158,6 +220,7 @@ def _draw_once(
     if found != settings:
         held = 'files of another origin' if found is None else f'a set drawn with {found}'
         raise ValueError(
-            f'{root} holds {held}, but {settings} was asked for. Delete the folder {root}, or choose another data_root.'
+            f'{root} holds {held}, but {settings} was asked for. Delete the folder {root}, or '
+            'choose another data_root'
         )
     return root

@@ -1,8 +1,9 @@
 """Draws the everyday things on which the demo's small ViT is pre-trained.
 
-Sixteen kinds of thing in four variants each make 64 coarse classes. A variant is a shape (a fish's tail, a house's roof)
-or a surface (plain, spots, bars, streaks). None of the demo's species is among them, nor any songbird: the only birds are
-an owl, a swan, a penguin and a flamingo. Colours, place, size, light and scene never tell the class.
+Sixteen kinds of thing in four variants each make 64 coarse classes. A variant is a shape (a fish's
+tail, a house's roof) or a surface (plain, spots, bars, streaks). No species of the demo is among
+them, nor any songbird: the only birds are an owl, a swan, a penguin and a flamingo. Colours, place,
+size, light and scene never tell the class.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ SURFACES = ('plain', 'spots', 'bars', 'streaks')
 
 
 class Paint(NamedTuple):
-    """Colours of one picture: two main ones, a mark's, an outline's; and the step of a surface's marks in units."""
+    """Colours of one picture: two main ones, marks, outlines; and the marks' distance in units."""
 
     main: RGB
     other: RGB
@@ -87,7 +88,10 @@ def _flower(canvas: Canvas, petals: str, paint: Paint) -> None:
         'four': (4, oval((0.36, 0), (0.28, 0.24))),
         'many': (11, oval((0.38, 0), (0.28, 0.08))),
         'pointed': (6, np.array([[0, -0.16], [0.3, -0.16], [0.72, 0], [0.3, 0.16], [0, 0.16]])),
-        'bell': (3, smooth([[0, -0.1], [0.4, -0.26], [0.74, -0.2], [0.6, 0], [0.74, 0.2], [0.4, 0.26]])),
+        'bell': (
+            3,
+            smooth([[0, -0.1], [0.4, -0.26], [0.7, -0.2], [0.6, 0], [0.7, 0.2], [0.4, 0.26]]),
+        ),
     }[petals]
     turns = np.arange(number) * (0.7 if petals == 'bell' else 2 * np.pi / number)
     for turn in turns - (np.pi / 2 + 0.7 if petals == 'bell' else 0):
@@ -171,7 +175,8 @@ def _boat(canvas: Canvas, rig: str, paint: Paint) -> None:
 
 
 def _mushroom(canvas: Canvas, surface: str, paint: Paint) -> None:
-    canvas.fill(smooth([[-0.15, -0.1], [0.15, -0.1], [0.22, 0.7], [-0.22, 0.7]]), (238, 228, 206), paint.edge)
+    stem = smooth([[-0.15, -0.1], [0.15, -0.1], [0.22, 0.7], [-0.22, 0.7]])
+    canvas.fill(stem, (238, 228, 206), paint.edge)
     cap = smooth([[-0.75, 0.05], [-0.5, -0.45], [0, -0.65], [0.5, -0.45], [0.75, 0.05], [0, 0.12]])
     canvas.fill(cap, paint.main, paint.edge)
     paint_pattern(canvas, cap, surface, paint.ink, paint.step)
@@ -285,7 +290,9 @@ _KINDS: dict[str, tuple[Callable[[Canvas, str, Paint], None], tuple[str, ...]]] 
 OBJECTS = tuple((kind, variant) for kind, (_, variants) in _KINDS.items() for variant in variants)
 
 
-def draw_object(kind: str, variant: str, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def draw_object(
+    kind: str, variant: str, rng: np.random.Generator, size: tuple[int, int]
+) -> np.ndarray:
     """Draw one picture of one coarse class, ``(H, W, 3)`` uint8 RGB.
 
     Args:
@@ -295,8 +302,8 @@ def draw_object(kind: str, variant: str, rng: np.random.Generator, size: tuple[i
         size: Width and height, pixels.
     """
     canvas = Canvas(size)
-    paint_scene(canvas, rng)
-    scale = rng.uniform(0.28, 0.48) * min(size)
+    paint_scene(canvas, rng, clutter=rng.uniform(0, 1))
+    scale = rng.uniform(0.32, 0.5) * min(size)
     centre = rng.uniform((0.38, 0.4), (0.62, 0.6)) * size
     canvas.place(centre, scale, rng.uniform(-0.35, 0.35), bool(rng.random() < 0.5))
     main, other = rng.integers(60, 235, (2, 3)).tolist()
@@ -304,6 +311,6 @@ def draw_object(kind: str, variant: str, rng: np.random.Generator, size: tuple[i
     ink = rng.integers(*((15, 80) if dark_marks else (200, 250)), 3).tolist()
     paint = Paint(main, other, ink, shade(main, 0.4), rng.uniform(0.14, 0.22))
     _KINDS[kind][0](canvas, variant, paint)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         paint_sprigs(canvas, rng, 1)
     return canvas.finish(rng)

@@ -91,15 +91,18 @@ def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpo
 
 def _difference(saved: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
     """In how many names and shapes two states differ, and the first; empty when in none."""
-    shapes = [
-        (name, *(tuple(state[name].shape) if name in state else 'absent' for state in (saved, wanted)))
-        for name in sorted(saved.keys() | wanted.keys())
-    ]
-    odd = [entry for entry in shapes if entry[1] != entry[2]]
+
+    def shape(state: dict[str, Tensor], name: str) -> tuple[int, ...] | str:
+        return tuple(state[name].shape) if name in state else 'absent'
+
+    names = sorted(saved.keys() | wanted.keys())
+    odd = [name for name in names if shape(saved, name) != shape(wanted, name)]
     if not odd:
         return ''
-    name, given, present = odd[0]
-    return f'{len(odd)} tensors differ, first {name}: saved {given}, model {present}'
+    return (
+        f'{len(odd)} tensors differ, first {odd[0]}: saved {shape(saved, odd[0])}, '
+        f'model {shape(wanted, odd[0])}'
+    )
 
 
 @HOOKS.register_module()

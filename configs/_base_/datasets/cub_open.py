@@ -30,6 +30,7 @@ dataset = dict(
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
+    collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=True,
     dataset=dict(split='train', pipeline=train_pipeline, **dataset),
@@ -37,6 +38,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=64,
     num_workers=4,
+    collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(split='test', pipeline=test_pipeline, **dataset),
 )

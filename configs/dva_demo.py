@@ -1,0 +1,46 @@
+# DVA end to end on embedded data: drawn birds in CUB's file format. The frozen encoder is a micro
+# ViT pre-trained by pretrain_demo_vit.py and pretrain_demo_vit_parts.py, never on these species.
+_base_ = 'dva_vit_cub.py'
+model = dict(
+    backbone=dict(
+        arch=dict(
+            _delete_=True,
+            type='VisionTransformer',
+            arch=dict(embed_dims=96, num_layers=6, num_heads=4, feedforward_channels=288),
+            patch_size=12,
+        ),
+        pretrained='{{ fileDirname }}/demo/vit_micro.safetensors',
+        img_size=96,
+    ),
+    head=dict(temperature=0.1),
+)
+train_view = [
+    dict(type='Resize', scale=(108, 108), backend='pillow', interpolation='bicubic'),
+    dict(type='RandomCrop', crop_size=96),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+]
+object_view = [
+    dict(type='Resize', scale=(96, 96), backend='pillow', interpolation='bicubic'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='OPA', original=train_view, discriminative=object_view, fill=[127.5] * 3),
+    dict(type='PackInputs', algorithm_keys=('has_background',)),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(96, 96), backend='pillow', interpolation='bicubic'),
+    dict(type='PackInputs'),
+]
+birds = dict(data_root='data/demo_birds', reader='demo_birds')
+train_dataloader = dict(
+    batch_size=16, num_workers=1, dataset=dict(pipeline=train_pipeline, **birds)
+)
+val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **birds))
+test_dataloader = val_dataloader
+# So short a schedule wants larger steps.
+optim_wrapper = dict(
+    optimizer=dict(lr=6e-3), paramwise_cfg=dict(custom_keys={'head.proxies': dict(lr_mult=2.0)})
+)
+train_cfg = dict(max_epochs=12, val_interval=12)

@@ -1,0 +1,68 @@
+"""Pictures of ranked results."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image, ImageDraw, ImageOps
+from torch import Tensor
+
+RIGHT, WRONG, QUERY = (38, 160, 70), (208, 48, 48), (70, 70, 70)
+
+
+def rank(embeddings: Tensor, queries: Sequence[int], topk: int) -> Tensor:
+    """Indices of the images nearest to some of them by cosine, each query itself left out.
+
+    Args:
+        embeddings: Unit-norm, (N, C).
+        queries: Indices of Q of them.
+        topk: Number of hits, below N.
+
+    Returns:
+        (Q, topk), nearest first.
+    """
+    queries = torch.as_tensor(queries)
+    similarity = embeddings[queries] @ embeddings.T  # (Q, N)
+    similarity[torch.arange(len(queries)), queries] = -torch.inf
+    return similarity.topk(topk, dim=1).indices
+
+
+def draw_ranking(
+    paths: Sequence[str],
+    labels: Sequence[int],
+    queries: Sequence[int],
+    rankings: dict[str, Tensor],
+    tile: int = 112,
+) -> Image.Image:
+    """Queries at the left, their hits to the right; a green frame is right, a red one wrong.
+
+    Args:
+        paths: Image files of the gallery, N.
+        labels: Their classes, N.
+        queries: Indices of Q queries.
+        rankings: Hits (Q, K) by title; each query gets one row a title, in this order.
+        tile: Side of an image in pixels. Defaults to 112.
+    """
+    gap, frame, title_width = 6, 4, 96
+    columns = 1 + max(hits.shape[1] for hits in rankings.values())
+    rows = len(queries) * len(rankings)
+    width = title_width + columns * (tile + gap) + 3 * gap
+    canvas = Image.new('RGB', (width, rows * (tile + gap) + len(queries) * gap), 'white')
+    draw = ImageDraw.Draw(canvas)
+
+    def paste(index: int, x: int, y: int, colour: tuple[int, int, int]) -> None:
+        with Image.open(paths[index]) as image:
+            inner = ImageOps.fit(image.convert('RGB'), (tile - 2 * frame, tile - 2 * frame))
+        draw.rectangle((x, y, x + tile - 1, y + tile - 1), fill=colour)
+        canvas.paste(inner, (x + frame, y + frame))
+
+    y = 0
+    for number, query in enumerate(queries):
+        for title, hits in rankings.items():
+            draw.text((gap, y + tile // 2 - 6), title, fill='black')
+            paste(query, title_width, y, QUERY)
+            for column, hit in enumerate(hits[number].tolist(), start=1):
+                colour = RIGHT if labels[hit] == labels[query] else WRONG
+                paste(hit, title_width + column * (tile + gap) + 2 * gap, y, colour)
+            y += tile + gap
+        y += gap
+    return canvas

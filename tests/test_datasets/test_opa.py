@@ -1,0 +1,228 @@
+"""OPA on images whose every pixel is known."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import default_collate
+from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
+from test_boxes import BAD_BOXES, touched
+from tiny_data import ARCH, write_cub
+from torch.utils.data import DataLoader
+
+from dva_mm.datasets import background_view, discriminative_view
+
+HEIGHT, WIDTH = 24, 40
+FILL = (10.0, 120.4, 250.0)
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+CROP = [dict(type='CenterCrop', crop_size=16)]
+STRETCH = [dict(type='Resize', scale=(16, 16), interpolation='nearest')]
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    """(24, 40, 3): every pixel holds its x, its y, and a constant."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([x, y, np.full_like(x, 77)], axis=-1).astype(np.uint8)
+
+
+def grow(box: tuple, scale: str) -> tuple:
+    """Twin of the enlargement, in exact fractions."""
+    x1, y1, x2, y2 = (Fraction(value) for value in box)
+    x, y, half = (x1 + x2) / 2, (y1 + y2) / 2, Fraction(scale) / 2
+    return x - half * (x2 - x1), y - half * (y2 - y1), x + half * (x2 - x1), y + half * (y2 - y1)
+
+
+def cut(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Twin of the crop: the pixels of a rectangular mask."""
+    rows, columns = mask.any(axis=1), mask.any(axis=0)
+    return image[rows][:, columns]
+
+
+def pipeline(**options) -> torch.nn.Module:
+    return TRANSFORMS.build({'type': 'OPA', 'original': CROP, **options})
+
+
+@pytest.mark.parametrize(
+    'box',
+    [
+        (20.2, 10.3, 30.6, 18.1),
+        (10, 8, 30, 18),
+        (-4.5, 2.5, 9.5, 11.5),
+        (30.3, 15.2, 60.7, 70.9),
+        (0, 0, WIDTH, HEIGHT),
+        (17.4, 9.4, 17.6, 9.6),
+    ],
+)
+@pytest.mark.parametrize('kind', [tuple, np.float32])
+def test_the_object_is_cut_with_its_margin(image: np.ndarray, box: tuple, kind: type):
+    given = box if kind is tuple else np.asarray(box, dtype=kind)
+    expected = cut(image, touched(grow(box, '1.3'), HEIGHT, WIDTH))
+    np.testing.assert_array_equal(discriminative_view(image, given), expected)
+
+
+def test_the_margin_is_adjustable(image: np.ndarray):
+    np.testing.assert_array_equal(
+        discriminative_view(image, (10, 4, 20, 14), scale=2.0), image[0:19, 5:25]
+    )
+    np.testing.assert_array_equal(
+        discriminative_view(image, (10, 4, 20, 14), scale=1.0), image[4:14, 10:20]
+    )
+
+
+@pytest.mark.parametrize('box', [(20.2, 10.3, 30.6, 18.1), (-4, 2, 9, 11), (30, 15, 60, 70)])
+def test_the_background_is_everything_but_the_unenlarged_box(image: np.ndarray, box: tuple):
+    before = image.copy()
+    background = background_view(image, box, FILL)
+    mask = touched(box, HEIGHT, WIDTH)
+    assert (background[mask] == (10, 120, 250)).all()
+    np.testing.assert_array_equal(background[~mask], image[~mask])
+    np.testing.assert_array_equal(image, before)
+    assert background.dtype == np.uint8
+
+
+@pytest.mark.parametrize('box', [(0, 0, WIDTH, HEIGHT), (-3, -3, 99, 99), (0.4, 0.4, 39.5, 23.5)])
+def test_a_box_over_the_whole_image_leaves_no_background(image: np.ndarray, box: tuple):
+    assert background_view(image, box, FILL) is None
+    np.testing.assert_array_equal(discriminative_view(image, box), image)
+
+
+@pytest.mark.parametrize('box', BAD_BOXES)
+@pytest.mark.parametrize('kind', [tuple, np.float32, 'absent'])
+def test_without_a_usable_box_the_image_itself_is_the_object(image, box, kind):
+    results = dict(img=image, gt_label=4)
+    if kind != 'absent':
+        # BAD_BOXES are bad for an image of half the size.
+        box = box if box is None else tuple(2 * value for value in box)
+        results['box'] = box if box is None or kind is tuple else np.asarray(box, dtype=kind)
+    out = pipeline(discriminative=STRETCH)(results)
+    crop, stretched = image[4:20, 12:28], TRANSFORMS.build(STRETCH[0])(dict(img=image))['img']
+    assert out['has_background'] is False
+    np.testing.assert_array_equal(out['img'][0], crop)
+    np.testing.assert_array_equal(out['img'][1], stretched)
+    np.testing.assert_array_equal(out['img'][2], crop)
+    assert out['img'][2] is not out['img'][0]
+
+
+@pytest.mark.parametrize('big', [1e30, 1e308])
+def test_a_huge_box_is_the_whole_image(image: np.ndarray, big: float):
+    np.testing.assert_array_equal(discriminative_view(image, (-big, -big, big, big)), image)
+    box = np.clip([-big, -big, big, big], -3e38, 3e38).astype(np.float32)
+    with np.errstate(over='ignore'):
+        np.testing.assert_array_equal(discriminative_view(image, box), image)
+
+
+def test_each_view_goes_through_its_own_pipeline(image: np.ndarray):
+    box = (14, 6, 24, 16)
+    flip = [*CROP, dict(type='RandomFlip', prob=1.0)]
+    opa = pipeline(discriminative=STRETCH, background=flip, fill=FILL, channel_order='rgb')
+    out = opa(dict(img=image, box=box, gt_label=4, img_path='a.png'))
+    original, objects, background = out['img']
+    np.testing.assert_array_equal(original, image[4:20, 12:28])
+    crop = discriminative_view(image, box)
+    twin = TRANSFORMS.build(STRETCH[0])(dict(img=crop))['img']
+    np.testing.assert_array_equal(objects, twin)
+    np.testing.assert_array_equal(
+        background, background_view(image, box, FILL)[4:20, 12:28][:, ::-1]
+    )
+    assert out['has_background'] is True
+    assert (out['gt_label'], out['img_path']) == (4, 'a.png')
+
+
+def test_views_without_a_pipeline_take_the_originals(image: np.ndarray):
+    views = pipeline(original=STRETCH)(dict(img=image, box=(14, 6, 24, 16)))['img']
+    for view, source in zip(
+        views,
+        (
+            image,
+            discriminative_view(image, (14, 6, 24, 16)),
+            background_view(image, (14, 6, 24, 16), (103.53, 116.28, 123.675)),
+        ),
+        strict=True,
+    ):
+        twin = TRANSFORMS.build(STRETCH[0])(dict(img=source))['img']
+        np.testing.assert_array_equal(view, twin)
+
+
+@pytest.mark.parametrize('order', ['bgr', 'rgb'])
+def test_the_filled_pixels_are_zero_for_the_model(tmp_path: Path, image: np.ndarray, order: str):
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    rgb = order == 'rgb'
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(
+            type='OPA',
+            original=CROP,
+            discriminative=STRETCH,
+            fill=IMAGENET['mean'],
+            channel_order=order,
+        ),
+        dict(type='PackInputs', algorithm_keys=('has_background',)),
+    ]
+    results = dict(img_path=str(tmp_path / 'a.png'), box=(16, 8, 22, 12), gt_label=0)
+    for step in steps:
+        results = TRANSFORMS.build(step)(results)
+        if rgb and step['type'] == 'LoadImageFromFile':
+            results['img'] = results['img'][..., ::-1].copy()
+    preprocessor = MODELS.build(dict(type='SelfSupDataPreprocessor', to_rgb=not rgb, **IMAGENET))
+    views = preprocessor(default_collate([results]), training=True)['inputs']
+    filled = views[2][0][:, 4:8, 4:10]
+    assert filled.abs().max() < 0.5 / 57  # only the rounding to whole grey values is left
+    assert (views[0][0][:, 4:8, 4:10] - filled).abs().amax(dim=(1, 2)).min() > 0.3
+    mask = torch.ones(16, 16, dtype=torch.bool)
+    mask[4:8, 4:10] = False
+    torch.testing.assert_close(views[2][0][:, mask], views[0][0][:, mask], rtol=0, atol=0)
+
+
+def test_views_of_different_sizes_are_refused(image: np.ndarray):
+    smaller = [dict(type='CenterCrop', crop_size=8)]
+    with pytest.raises(ValueError, match=r'OPA views of a.png differ in shape.*same size'):
+        pipeline(discriminative=smaller)(dict(img=image, box=(3, 3, 9, 9), img_path='a.png'))
+
+
+@pytest.mark.parametrize('options', [dict(scale=0.9), dict(scale=math.nan)])
+def test_a_scale_that_shrinks_is_refused(options: dict):
+    with pytest.raises(ValueError, match=f'scale must be at least 1, got {options["scale"]}'):
+        pipeline(**options)
+
+
+def test_an_unknown_channel_order_is_refused():
+    with pytest.raises(ValueError, match="channel_order must be 'bgr' or 'rgb', got 'gray'"):
+        pipeline(channel_order='gray')
+
+
+def test_views_are_collated_and_reach_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = write_cub(tmp_path, num_classes=4, images_per_class=2)
+    lines = (root / 'bounding_boxes.txt').read_text().splitlines()
+    lines[1] = '2 0.0 0.0 48.0 40.0'  # all of the image: no background
+    (root / 'bounding_boxes.txt').write_text('\n'.join(lines))
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='OPA', original=[dict(type='Resize', scale=(32, 32))]),
+        dict(type='PackInputs', algorithm_keys=('has_background',)),
+    ]
+    dataset = DATASETS.build(dict(type='FineGrainedDataset', data_root=str(root), pipeline=steps))
+    batch = next(iter(DataLoader(dataset, batch_size=4, collate_fn=default_collate)))
+    assert [view.shape for view in batch['inputs']] == [(4, 3, 32, 32)] * 3
+    model = MODELS.build(
+        dict(
+            type='DVARetriever',
+            data_preprocessor=dict(to_rgb=True, **IMAGENET),
+            backbone=dict(type='FrozenViT', arch=ARCH, img_size=32, pretrained=False),
+            head=dict(type='DVAHead', num_classes=2),
+        )
+    )
+    seen = {}
+    loss = model.head.loss
+    monkeypatch.setattr(model.head, 'loss', lambda *args: seen.update(args=args) or loss(*args))
+    losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
+    z, labels, z_d, z_b, background_labels = seen['args']
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert background_labels.tolist() == [0, 1, 1]
+    assert [len(view) for view in (z, z_d, z_b)] == [4, 4, 3]
+    assert set(losses) == {'loss_proxy', 'loss_discriminative', 'loss_dpt', 'loss_background'}
+    assert all(torch.isfinite(value) for value in losses.values())

@@ -1,0 +1,217 @@
+"""What the command line makes of a config, and what it refuses before anything slow starts."""
+
+import re
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from tiny_data import write_cub, write_folder
+
+from dva_mm.engine import launch
+from dva_mm.models import FrozenViT
+
+RUNS = count()
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+class Built(Exception):
+    """Raised in place of building the Runner."""
+
+    def __init__(self, cfg: Config) -> None:
+        super().__init__()
+        self.cfg = cfg
+
+
+@pytest.fixture
+def configured(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Config]:
+    """The config that the Runner gets for a command line."""
+
+    def stop(cfg: Config) -> None:
+        raise Built(cfg)
+
+    monkeypatch.setattr(launch.Runner, 'from_cfg', stop)
+    monkeypatch.chdir(tmp_path)
+
+    def run(
+        *arguments: str, command: Callable = launch.train, config: Path = config_file
+    ) -> Config:
+        with pytest.raises(Built) as built:
+            command([str(config), *arguments])
+        return built.value.cfg
+
+    return run
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may build an encoder."""
+    monkeypatch.setattr(FrozenViT, '__init__', lambda self, **_: pytest.fail('builds the model'))
+
+
+@pytest.mark.parametrize('command', [launch.train, launch.test])
+def test_data_options_reach_every_data_set(configured: Callable, tmp_path: Path, command: Callable):
+    root = write_folder(tmp_path / 'images', dict(a=12, b=12, c=12, d=12))
+    options = [f'data_root={root}', 'reader=folder', 'protocol=closed']
+    cfg = configured('--cfg-options', *options, command=command)
+    used = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
+    assert len(used) == (3 if command is launch.train else 1)
+    for dataset in used:
+        assert (dataset.data_root, dataset.reader, dataset.protocol) == (
+            str(root),
+            'folder',
+            'closed',
+        )
+    if command is launch.train:
+        assert cfg.model.head.num_classes == 4
+    else:
+        assert cfg.model.head is None
+
+
+def test_other_options_change_their_own_field(configured: Callable, tmp_path: Path):
+    other = write_cub(tmp_path / 'other', num_classes=4)
+    cfg = configured(
+        '--cfg-options', 'model.head.beta=0.25', f'test_dataloader.dataset.data_root={other}'
+    )
+    assert cfg.model.head.beta == 0.25
+    assert cfg.test_dataloader.dataset.data_root == str(other)
+    assert cfg.val_dataloader.dataset.data_root != str(other)
+
+
+def test_the_classes_are_counted(configured: Callable):
+    assert configured().model.head.num_classes == 3
+    assert configured('--cfg-options', 'model.head.num_classes=3').model.head.num_classes == 3
+
+
+@pytest.mark.usefixtures('no_model')
+def test_a_wrong_number_of_classes_is_refused_before_the_model_is_built(config_file: Path):
+    with pytest.raises(ValueError, match=r'num_classes is 5, but the training set has 3 classes'):
+        launch.train([str(config_file), '--cfg-options', 'model.head.num_classes=5'])
+
+
+@pytest.mark.usefixtures('no_model')
+@pytest.mark.parametrize('command', [launch.train, launch.test])
+def test_a_wrong_data_root_is_refused_before_the_model_is_built(
+    config_file: Path, tmp_path: Path, command: Callable
+):
+    arguments = ['--work-dir', str(tmp_path / 'run'), '--cfg-options', f'data_root={tmp_path}/gone']
+    with pytest.raises(FileNotFoundError) as error:
+        command([str(config_file), *arguments])
+    message = str(error.value)
+    assert f'CUB-200-2011 not found: {tmp_path}/gone has no images' in message
+    assert 'Official source: https://' in message and 'Expected layout' in message
+    assert '--cfg-options data_root=FOLDER' in message
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.usefixtures('no_model')
+def test_missing_files_are_refused_before_the_model_is_built(config_file: Path, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match='gone.pth does not exist'):
+        launch.test([str(config_file), str(tmp_path / 'gone.pth')])
+    with pytest.raises(FileNotFoundError, match='--resume: .*gone.pth does not exist'):
+        launch.train([str(config_file), '--resume', str(tmp_path / 'gone.pth')])
+    with pytest.raises(FileNotFoundError, match='There is no config .*gone.py'):
+        launch.train([str(tmp_path / 'gone.py')])
+
+
+@pytest.mark.parametrize('command', [launch.train, launch.test])
+def test_amp_needs_a_gpu(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, no_model: None, command: Callable
+):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match='--amp needs a GPU'):
+        command([str(config_file), '--amp'])
+
+
+def test_amp_with_a_gpu(configured: Callable, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = configured('--amp')
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+    assert cfg.val_cfg.fp16 is True
+    assert configured('--amp', command=launch.test).test_cfg.fp16 is True
+    assert 'fp16' not in configured().val_cfg
+
+
+def test_work_dir_defaults_to_the_name_of_the_config(configured: Callable, config_file: Path):
+    assert configured().work_dir == 'work_dirs/tiny'
+    assert configured('--cfg-options', 'work_dir=mine').work_dir == 'mine'
+    assert configured('--cfg-options', 'work_dir=mine', '--work-dir', 'yours').work_dir == 'yours'
+
+
+def test_no_validate_drops_the_evaluation_alone(configured: Callable):
+    cfg = configured('--no-validate')
+    assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)
+    assert cfg.test_dataloader and cfg.test_evaluator
+
+
+def test_loaders_get_defaults_that_fit_the_number_of_workers(configured: Callable):
+    workers = '--cfg-options', 'train_dataloader.num_workers=2'
+    cfg = configured(*workers)
+    assert cfg.train_dataloader.persistent_workers is True
+    assert cfg.val_dataloader.persistent_workers is False
+    assert cfg.train_dataloader.collate_fn.type == 'default_collate'
+    cfg = configured('--no-persistent-workers', *workers)
+    assert cfg.train_dataloader.persistent_workers is False
+    cfg = configured('--cfg-options', 'train_dataloader.collate_fn.type=pseudo_collate')
+    assert cfg.train_dataloader.collate_fn.type == 'pseudo_collate'
+
+
+def test_memory_is_pinned_beside_a_gpu(configured: Callable, monkeypatch: pytest.MonkeyPatch):
+    for gpu, arguments, pinned in (
+        (False, [], False),
+        (True, [], True),
+        (True, ['--no-pin-memory'], False),
+    ):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda gpu=gpu: gpu)
+        assert configured(*arguments).train_dataloader.pin_memory is pinned
+
+
+def test_resume_without_a_checkpoint_starts_anew(configured: Callable, tmp_path: Path):
+    cfg = configured('--resume')
+    assert (cfg.resume, cfg.load_from) == (False, None)
+    torch.save(dict(optimizer={}), tmp_path / 'epoch_1.pth')
+    cfg = configured('--resume', '--work-dir', str(tmp_path))
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'epoch_1.pth'))
+    cfg = configured('--resume', str(tmp_path / 'epoch_1.pth'))
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'epoch_1.pth'))
+    assert not configured('--work-dir', str(tmp_path)).resume
+
+
+def test_auto_scale_lr_needs_a_base_batch_size(configured: Callable, config_file: Path):
+    assert configured().auto_scale_lr.enable is False
+    assert configured('--auto-scale-lr').auto_scale_lr.enable is True
+    with pytest.raises(ValueError, match=r'needs auto_scale_lr=dict\(base_batch_size=...\)'):
+        launch.train([str(config_file), '--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'])
+
+
+def test_testing_drops_training(configured: Callable):
+    cfg = configured(command=launch.test)
+    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_cfg'):
+        assert cfg[name] is None
+
+
+def test_a_run_without_workers_or_evaluation_at_a_scaled_learning_rate(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    launch.train(
+        [
+            str(config_file),
+            *('--work-dir', str(tmp_path)),
+            *('--no-validate', '--auto-scale-lr'),
+            *('--cfg-options', f'experiment_name=launch{next(RUNS)}', 'train_cfg.max_epochs=1'),
+            *('train_dataloader.num_workers=0', 'auto_scale_lr.base_batch_size=16'),
+        ]
+    )
+    printed = capsys.readouterr().out
+    checkpoint = re.search('^checkpoint: (.*)$', printed, re.M)[1]
+    assert checkpoint == str(tmp_path / 'epoch_1.pth')
+    text = Path(re.search('^log: (.*)$', printed, re.M)[1]).read_text()
+    assert 'Epoch(train)' in text and 'Epoch(val)' not in text and 'frozen encoder' not in text
+    groups = torch.load(checkpoint, weights_only=True)['optimizer']['param_groups']
+    # Batch 4 of base batch 16: a quarter of 1e-3; proxies ten times as much.
+    assert sorted(group['initial_lr'] for group in groups) == pytest.approx([2.5e-4, 2.5e-3])

@@ -1,0 +1,68 @@
+"""The optimiser holds what trains, at the learning rate that was asked for."""
+
+import pytest
+import torch.nn as nn
+from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+def model() -> nn.ModuleDict:
+    net = nn.ModuleDict(
+        dict(body=nn.Linear(4, 4), neck=nn.Linear(4, 3, bias=False), head=nn.Linear(3, 2))
+    )
+    net['body'].requires_grad_(False)
+    return net
+
+
+def groups(net: nn.Module, weight_decay: float | None = None, **paramwise) -> dict[str, dict]:
+    """The parameter group of each name."""
+    optimizer = dict(type='SGD', lr=0.5)
+    if weight_decay is not None:
+        optimizer['weight_decay'] = weight_decay
+    constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        dict(
+            type='TrainableOptimWrapperConstructor',
+            optim_wrapper_cfg=dict(optimizer=optimizer),
+            paramwise_cfg=paramwise or None,
+        )
+    )
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    return {
+        names[parameter]: group
+        for group in constructor(net).optimizer.param_groups
+        for parameter in group['params']
+    }
+
+
+@pytest.mark.parametrize('paramwise', [{}, dict(custom_keys={})])
+def test_only_what_trains_is_optimised(paramwise: dict):
+    found = groups(model(), **paramwise)
+    assert set(found) == {'neck.weight', 'head.weight', 'head.bias'}
+    assert {group['lr'] for group in found.values()} == {0.5}
+
+
+def test_learning_rate_and_weight_decay_are_multiplied_by_the_longest_key():
+    keys = {'head': dict(lr_mult=10, decay_mult=0.0), 'head.bias': dict(lr_mult=0.1)}
+    found = groups(model(), weight_decay=0.2, custom_keys=keys)
+    assert {name: (group['lr'], group['weight_decay']) for name, group in found.items()} == {
+        'neck.weight': (0.5, 0.2),
+        'head.weight': (5.0, 0.0),
+        'head.bias': (0.05, 0.2),
+    }
+
+
+def test_a_model_without_trainable_parameters_is_refused():
+    with pytest.raises(ValueError, match=r'Nothing trains: .*ica=dict\(rank=16\)'):
+        groups(model().requires_grad_(False))
+
+
+@pytest.mark.parametrize('key', ['body', 'head.proxies'])
+def test_a_key_that_matches_nothing_trainable_is_named(key: str):
+    with pytest.raises(ValueError, match=rf"custom_keys \['{key}'\] match no trainable parameter"):
+        groups(model(), custom_keys={key: dict(lr_mult=2)})
+
+
+def test_other_options_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"knows custom_keys alone .* got \['norm_decay_mult'\]"):
+        groups(model(), weight_decay=0.1, norm_decay_mult=0.0)
+    with pytest.raises(ValueError, match=r"custom_keys\['head'\] takes .* got \['lr'\]"):
+        groups(model(), custom_keys=dict(head=dict(lr=2)))

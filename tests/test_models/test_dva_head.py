@@ -1,0 +1,139 @@
+import pytest
+import reference
+import torch
+from mmpretrain.registry import MODELS
+
+from dva_mm.models import DVAHead
+
+CLASSES, CHANNELS, TAU, BETA = 4, 6, 0.5, 0.7
+
+
+def head(**options):
+    options = {'temperature': TAU, 'beta': BETA, **options}
+    return MODELS.build(dict(type='DVAHead', num_classes=CLASSES, in_channels=CHANNELS, **options))
+
+
+@pytest.fixture
+def batch():
+    """Embeddings of no particular length; the second of the three images has no background."""
+    views = [torch.randn(n, CHANNELS).mul(3).requires_grad_() for n in (3, 3, 2)]
+    labels = torch.tensor([1, 3, 0])
+    return dict(
+        zip(('original', 'discriminative', 'background'), views, strict=True),
+        labels=labels,
+        background_labels=labels[[0, 2]],
+    )
+
+
+@pytest.mark.parametrize('mode', ['kl', 'l2', 'cosine'])
+@pytest.mark.parametrize('background', ['proxy', 'class', 'none'])
+def test_terms_and_gradients_are_those_of_the_twin(batch, background, mode):
+    model = head(background=background, dpt=dict(type='DPTLoss', mode=mode, temperature=2.0))
+    inputs = [batch['original'], batch['discriminative'], batch['background'], model.proxies]
+    slow = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    own_class = batch['background_labels']
+    want = reference.dva_terms(
+        *slow[:3],
+        labels=batch['labels'],
+        background_labels=torch.full((2,), CLASSES) if background == 'proxy' else own_class,
+        proxies=slow[3],
+        tau=TAU,
+        beta=BETA,
+        temperature=2.0,
+        mode=mode,
+    )
+    if background == 'none':
+        del want['loss_background']
+    got = model.loss(**batch)
+    assert got.keys() == want.keys()
+    for name in want:
+        torch.testing.assert_close(got[name], want[name].float(), msg=name)
+        gradients = [
+            torch.autograd.grad(terms[name], leaves, retain_graph=True, allow_unused=True)
+            for terms, leaves in ((got, inputs), (want, slow))
+        ]
+        for fast, slow_one in zip(*gradients, strict=True):
+            assert (fast is None) == (slow_one is None)
+            if fast is not None:
+                torch.testing.assert_close(fast.double(), slow_one, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_the_distillation_leaves_the_teacher_alone(batch):
+    transfer = head().loss(**batch)['loss_dpt']
+    student, teacher = torch.autograd.grad(
+        transfer, (batch['original'], batch['discriminative']), allow_unused=True
+    )
+    assert student.abs().max() > 0 and teacher is None
+
+
+def test_one_view_leaves_the_proxy_loss_alone(batch):
+    model = head()
+    got = model.loss(batch['original'], batch['labels'])
+    assert list(got) == ['loss_proxy']
+    assert got['loss_proxy'] == model.loss(**batch)['loss_proxy']
+
+
+def test_beta_zero_turns_the_distillation_off(batch):
+    got = head(beta=0).loss(**batch)
+    assert sorted(got) == ['loss_background', 'loss_discriminative', 'loss_proxy']
+
+
+@pytest.mark.parametrize('background', ['proxy', 'class'])
+def test_a_batch_without_any_background_has_a_zero_term(batch, background):
+    model = head(background=background)
+    batch['background'] = torch.zeros(0, CHANNELS, requires_grad=True)
+    batch['background_labels'] = torch.zeros(0, dtype=torch.int64)
+    losses = model.loss(**batch)
+    assert losses['loss_background'] == 0
+    sum(losses.values()).backward()
+    assert model.proxies.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(('background', 'count'), [('proxy', 5), ('class', 4), ('none', 4)])
+def test_proxies_and_logits(batch, background, count):
+    model = head(background=background)
+    assert model.proxies.shape == (count, CHANNELS)
+    z = torch.nn.functional.normalize(batch['original'], dim=1)
+    want = [torch.stack(reference.logits(row, model.proxies, TAU)) for row in z]
+    torch.testing.assert_close(model.logits(z), torch.stack(want))
+
+
+def test_proxies_start_at_unit_length_on_average():
+    proxies = DVAHead(num_classes=2000, in_channels=64).proxies
+    assert proxies.norm(dim=1).mean().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_autocast_does_not_reach_the_losses(batch, dtype):
+    model = head(temperature=0.05)
+    for view in ('original', 'discriminative', 'background'):
+        batch[view] = batch[view].detach().to(dtype)
+    upcast = {k: v.float() if v.is_floating_point() else v for k, v in batch.items()}
+    want = model.loss(**upcast)
+    with torch.autocast('cpu', torch.bfloat16):
+        got = model.loss(**batch)
+    for name, value in want.items():
+        assert got[name].dtype == torch.float32
+        assert got[name] == value
+
+
+def test_a_label_beyond_the_classes_is_named(batch):
+    batch['labels'][1] = CLASSES
+    with pytest.raises(ValueError, match='4 classes but met label 4.*num_classes'):
+        head().loss(**batch)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(num_classes=None), 'num_classes must be at least 2, got None.*training set'),
+        (dict(num_classes=1), 'num_classes must be at least 2, got 1'),
+        (dict(in_channels=None), 'in_channels must be positive, got None'),
+        (dict(temperature=0), 'temperature must be positive, got 0'),
+        (dict(background='mean'), "'proxy', 'class' or 'none', got 'mean'"),
+        (dict(beta=-1), 'beta must not be negative, got -1'),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        DVAHead(**{'num_classes': CLASSES, 'in_channels': CHANNELS, **options})
