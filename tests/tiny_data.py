@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from safetensors.torch import save_file
 
 from dva_mm.models import FrozenViT
@@ -26,7 +27,7 @@ def picture(label: int, index: int) -> tuple[np.ndarray, tuple[int, int, int, in
     return image, (x1, y1, x2, y2)
 
 
-def write_cub(root: Path, num_classes: int = 6, images_per_class: int = 4) -> Path:
+def write_cub(root: Path, num_classes: int = 6, images_per_class: int = 6) -> Path:
     """A data set in CUB-200-2011's format; the first half of each class's images is 'train'."""
     tables = {name: [] for name in ('images', 'labels', 'split', 'boxes')}
     for label in range(num_classes):
@@ -61,10 +62,16 @@ def write_folder(root: Path, images: dict[str, int]) -> Path:
     return root
 
 
-def write_weights(path: Path) -> Path:
+def write_weights(path: Path, seed: int = 0) -> Path:
     """'Pre-trained' weights of the tiny ViT."""
-    encoder = FrozenViT(ARCH, img_size=32, pretrained=False, ica=None)
-    save_file(encoder.host.state_dict(), path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = FrozenViT(ARCH, img_size=32, pretrained=False, ica=None)
+    state = encoder.host.state_dict()
+    for name in state:  # sharp attention, so that the adapters of Q and K change what is embedded
+        if 'attn' in name:
+            state[name] *= 10
+    save_file(state, path)
     return path
 
 
@@ -103,7 +110,7 @@ dataset = dict(
     serialize_data=False,  # spares the tests a gc.collect() for each data set
 )
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=6,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(split='train', pipeline=train_pipeline, **dataset),
@@ -117,6 +124,7 @@ val_dataloader = dict(
 val_evaluator = dict(type='RetrievalMetric', topk=(1, 2, 4, 8))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
+optim_wrapper = dict(optimizer=dict(lr=1e-2))
 train_cfg = dict(max_epochs=3, val_interval=1)
 """)
     return path

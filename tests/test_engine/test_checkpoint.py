@@ -147,8 +147,7 @@ def test_another_encoder_or_adapter_is_refused_by_name(
     trained: Runner, tmp_path: Path, change: dict | str, expected: list
 ):
     if change == 'weights':
-        torch.manual_seed(1)
-        change = dict(pretrained=str(write_weights(tmp_path / 'other.safetensors')))
+        change = dict(pretrained=str(write_weights(tmp_path / 'other.safetensors', seed=1)))
     elif change == 'depth':
         arch = {**ARCH, 'arch': {**ARCH['arch'], 'num_layers': 3}}
         change = dict(arch=arch, pretrained=False)

@@ -204,7 +204,7 @@ def test_a_run_without_workers_or_evaluation_at_a_scaled_learning_rate(
             *('--work-dir', str(tmp_path)),
             *('--no-validate', '--auto-scale-lr'),
             *('--cfg-options', f'experiment_name=launch{next(RUNS)}', 'train_cfg.max_epochs=1'),
-            *('train_dataloader.num_workers=0', 'auto_scale_lr.base_batch_size=16'),
+            *('train_dataloader.num_workers=0', 'auto_scale_lr.base_batch_size=24'),
         ]
     )
     printed = capsys.readouterr().out
@@ -213,5 +213,5 @@ def test_a_run_without_workers_or_evaluation_at_a_scaled_learning_rate(
     text = Path(re.search('^log: (.*)$', printed, re.M)[1]).read_text()
     assert 'Epoch(train)' in text and 'Epoch(val)' not in text and 'frozen encoder' not in text
     groups = torch.load(checkpoint, weights_only=True)['optimizer']['param_groups']
-    # Batch 4 of base batch 16: a quarter of 1e-3; proxies ten times as much.
-    assert sorted(group['initial_lr'] for group in groups) == pytest.approx([2.5e-4, 2.5e-3])
+    # Batch 6 of base batch 24: a quarter of 1e-2; proxies ten times as much.
+    assert sorted(group['initial_lr'] for group in groups) == pytest.approx([2.5e-3, 2.5e-2])
