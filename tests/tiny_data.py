@@ -124,7 +124,7 @@ val_dataloader = dict(
 val_evaluator = dict(type='RetrievalMetric', topk=(1, 2, 4, 8))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
-optim_wrapper = dict(optimizer=dict(lr=1e-2))
+optim_wrapper = dict(optimizer=dict(lr=0.1))  # each epoch shall change the figures
 train_cfg = dict(max_epochs=3, val_interval=1)
 """)
     return path

@@ -213,5 +213,5 @@ def test_a_run_without_workers_or_evaluation_at_a_scaled_learning_rate(
     text = Path(re.search('^log: (.*)$', printed, re.M)[1]).read_text()
     assert 'Epoch(train)' in text and 'Epoch(val)' not in text and 'frozen encoder' not in text
     groups = torch.load(checkpoint, weights_only=True)['optimizer']['param_groups']
-    # Batch 6 of base batch 24: a quarter of 1e-2; proxies ten times as much.
-    assert sorted(group['initial_lr'] for group in groups) == pytest.approx([2.5e-3, 2.5e-2])
+    # Batch 6 of base batch 24: a quarter of 0.1; proxies ten times as much.
+    assert sorted(group['initial_lr'] for group in groups) == pytest.approx([0.025, 0.25])

@@ -149,8 +149,11 @@ def test_head_takes_its_width_from_the_encoder(model):
     assert model.head.proxies.shape == (6, 32)
 
 
-def test_embeddings_are_float32_under_autocast(model, images):
+def test_embeddings_are_float32_under_autocast(config, images):
+    neck = dict(type='LinearNeck', in_channels=32, out_channels=7, gap_dim=0)
+    model = MODELS.build({**config, 'neck': neck})
     with torch.autocast('cpu', torch.bfloat16):
+        assert model.embed(images).dtype == torch.bfloat16  # a Linear comes last
         (sample, *_), embeddings = model.predict(images), model(images)
     assert sample.embedding.dtype == embeddings.dtype == torch.float32
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
