@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Train on several GPUs, one process each.
+# Train with several processes, one a GPU; on a machine without a GPU they share its cores.
 # Usage: [NNODES=1 NODE_RANK=0 MASTER_ADDR=127.0.0.1 PORT=29500] dist_train.sh CONFIG GPUS [args]
+# Several machines: run it on each, with the same NNODES, MASTER_ADDR (the first machine's) and
+# PORT, and NODE_RANK 0, 1, ...; GPUS is the number on each machine.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -10,10 +12,15 @@ fi
 CONFIG=$1
 GPUS=$2
 
-exec python -m torch.distributed.run \
+python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$GPUS" \
-    "$(dirname "${BASH_SOURCE[0]}")/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+    "$(dirname "${BASH_SOURCE[0]}")/train.py" "$CONFIG" --launcher pytorch "${@:3}" || {
+    status=$?
+    echo "error: a training process ended early (see above), so all were stopped; the same" \
+        "command with --resume goes on from the newest checkpoint" >&2
+    exit $status
+}

@@ -1,6 +1,7 @@
 """What tools/train.py and tools/test.py run: arguments -> config -> Runner."""
 
 import argparse
+import inspect
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS, DefaultScope
 from mmengine.runner import Runner
-from mmpretrain.registry import DATASETS
+from mmpretrain.registry import DATASETS, MODELS
 
 from dva_mm.config import load_config
 
@@ -158,7 +159,8 @@ def _load(args: argparse.Namespace) -> Config:
 def prepare_data(cfg: Config) -> None:
     """Read every data set of a config before anything slow starts, and count the classes.
 
-    ``model.head.num_classes``, where it is None, becomes the training set's number of classes.
+    ``num_classes`` of ``model.head``, where it is None or left out of a head that takes it, becomes
+    the training set's number of classes.
 
     Raises:
         FileNotFoundError, ValueError: as the data set does.
@@ -173,9 +175,10 @@ def prepare_data(cfg: Config) -> None:
             head = cfg.model.get('head')
             if name != 'train_dataloader' or head is None or classes is None:
                 continue
-            if 'num_classes' in head and head.num_classes is None:
-                head.num_classes = len(classes)
-            elif head.get('num_classes', len(classes)) != len(classes):
+            takes = 'num_classes' in inspect.signature(MODELS.get(head.type)).parameters
+            if head.get('num_classes') is None:
+                head.update(dict(num_classes=len(classes)) if takes else {})
+            elif head.num_classes != len(classes):
                 raise ValueError(
                     f'model.head.num_classes is {head.num_classes}, but the training set has '
                     f'{len(classes)} classes; set it to that, or to None to have it counted'

@@ -7,6 +7,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from .gather import gather_rows
+
 
 @MODELS.register_module()
 class DVAHead(BaseModule):
@@ -21,7 +23,8 @@ class DVAHead(BaseModule):
 
     The terms are averaged over their batch and reported one by one. Without views other than the
     original, :math:`L_{proxy}(z, y)` alone is left. Everything here runs in float32, also under
-    automatic mixed precision.
+    automatic mixed precision. Several processes compute the loss of their joint batch, see
+    :func:`~dva_mm.models.gather.gather_rows`.
 
     Args:
         num_classes: Number K of training classes.
@@ -106,11 +109,12 @@ class DVAHead(BaseModule):
                 f"{int(labels.max())}; set model.head.num_classes to the training set's number"
             )
         with torch.autocast(original.device.type, enabled=False):
-            z = F.normalize(original.float(), dim=1)
+            labels = gather_rows(labels)
+            z = self._unit_rows(original)
             logits = self.logits(z)
             losses = dict(loss_proxy=F.cross_entropy(logits, labels))
             if discriminative is not None:
-                z_d = F.normalize(discriminative.float(), dim=1)
+                z_d = self._unit_rows(discriminative)
                 logits_d = self.logits(z_d)
                 losses['loss_discriminative'] = F.cross_entropy(logits_d, labels)
                 if self.beta > 0:
@@ -120,9 +124,15 @@ class DVAHead(BaseModule):
         return losses
 
     def _background_loss(self, background: Tensor, labels: Tensor | None) -> Tensor:
-        logits = self.logits(F.normalize(background.float(), dim=1))
-        if len(logits) == 0:  # the mean over no image is NaN; the term is zero instead
-            return logits.sum()
+        logits = self.logits(self._unit_rows(background))
         if self.background == 'proxy':
             labels = torch.full((len(logits),), self.num_classes, device=logits.device)
+        else:
+            labels = gather_rows(labels)
+        if len(logits) == 0:  # the mean over no image is NaN; the term is zero instead
+            return logits.sum()
         return F.cross_entropy(logits, labels)
+
+    @staticmethod
+    def _unit_rows(embeddings: Tensor) -> Tensor:
+        return gather_rows(F.normalize(embeddings.float(), dim=1))

@@ -19,8 +19,9 @@ class DVARetriever(BaseModel):
         backbone: Config of the encoder, usually :class:`FrozenViT`.
         head: Config of the head, usually :class:`DVAHead`; ``in_channels`` is filled in from the
             neck or the encoder. None makes a model that can only embed. Defaults to None.
-        neck: Config of a module between encoder and head; it takes the encoder's output tuple
-            and must have ``out_channels``. Defaults to None.
+        neck: Config of a module between encoder and head, such as mmpretrain's LinearNeck; it
+            takes the encoder's output tuple and must have ``out_channels``; ``in_channels`` is
+            filled in. Defaults to None.
         data_preprocessor: Config of the preprocessor, mmpretrain's SelfSupDataPreprocessor
             unless it says otherwise. Defaults to None.
         init_cfg: Initialisation config of MMEngine. Defaults to None.
@@ -37,8 +38,9 @@ class DVARetriever(BaseModel):
         preprocessor = {'type': 'SelfSupDataPreprocessor', **(data_preprocessor or {})}
         super().__init__(data_preprocessor=MODELS.build(preprocessor), init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
-        self.neck = None if neck is None else MODELS.build(neck)
-        width = self.backbone.embed_dims if neck is None else self.neck.out_channels
+        width = self.backbone.embed_dims
+        self.neck = None if neck is None else MODELS.build({'in_channels': width, **neck})
+        width = width if neck is None else self.neck.out_channels
         self.head = None if head is None else MODELS.build({'in_channels': width, **head})
 
     def embed(self, images: Tensor) -> Tensor:

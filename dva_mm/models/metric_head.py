@@ -1,0 +1,152 @@
+"""MetricLearningHead: any loss and miner of pytorch-metric-learning on the same embeddings."""
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from pytorch_metric_learning.losses import (
+    BaseMetricLossFunction,
+    CrossBatchMemory,
+    MultipleLosses,
+    SmoothAPLoss,
+)
+from pytorch_metric_learning.miners import BaseMiner
+from torch import Tensor
+
+from .gather import gather_rows
+from .pml_builder import build_pml
+
+
+@MODELS.register_module()
+class MetricLearningHead(BaseModule):
+    """A baseline: a loss of pytorch-metric-learning (PML) in place of DVA's.
+
+    The loss gets the embeddings as the encoder or neck gives them, in float32, also under
+    automatic mixed precision; PML's distances normalise them unless told otherwise. Several
+    processes compute the loss of their joint batch, see
+    :func:`~dva_mm.models.gather.gather_rows`: pairs form across ranks, and the gradients are those
+    of one process with the whole batch.
+
+    Parameters of the loss (proxies, centres) train with the rest; ``paramwise_cfg=dict(
+    custom_keys={'head.loss': dict(lr_mult=100)})`` gives them a learning rate of their own. They,
+    and the queue of a CrossBatchMemory, are saved and resumed.
+
+    Args:
+        loss: Config of a PML loss, e.g. ``dict(type='ProxyAnchorLoss', margin=0.1)``; see
+            :func:`~dva_mm.models.pml_builder.build_pml`. ``num_classes`` and ``embedding_size``
+            are filled in.
+        miner: Config of a PML miner, e.g. ``dict(type='MultiSimilarityMiner')``, or None.
+            Defaults to None.
+        num_classes: Number of training classes; tools/train.py counts them. Defaults to None.
+        in_channels: Width of the embeddings; DVARetriever fills it in. Defaults to None.
+        init_cfg: Initialisation config of MMEngine. Defaults to None.
+
+    Raises:
+        ValueError: if PML lacks a name or refuses its options.
+    """
+
+    #: DVARetriever leaves background views out of the forward; no PML loss knows them.
+    background = 'none'
+
+    def __init__(
+        self,
+        loss: dict,
+        miner: dict | None = None,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        sizes = dict(num_classes=num_classes, embedding_size=in_channels)
+        sizes['descriptors_dim'] = in_channels  # as P2SGradLoss calls it
+        known = {name: size for name, size in sizes.items() if size is not None}
+        self.num_classes = num_classes
+        self.loss_function = build_pml(loss, known)
+        self.miner = None if miner is None else build_pml(miner, known)
+        if not isinstance(
+            self.loss_function, BaseMetricLossFunction | CrossBatchMemory | MultipleLosses
+        ):
+            raise ValueError(f'MetricLearningHead loss must be a loss, got {loss}')
+        if self.miner is not None and not isinstance(self.miner, BaseMiner):
+            raise ValueError(f'MetricLearningHead miner must be a miner, got {miner}')
+        self._memories = [m for m in self.modules() if isinstance(m, CrossBatchMemory)]
+        self._smooth_ap = any(isinstance(m, SmoothAPLoss) for m in self.modules())
+        if self._memories:
+            # PML keeps the position in a queue, and whether it is full, in plain attributes, which
+            # no state dict holds.
+            self.register_buffer('queues', torch.zeros(len(self._memories), 2, dtype=torch.int64))
+
+    def loss(
+        self,
+        original: Tensor,
+        labels: Tensor,
+        discriminative: Tensor | None = None,
+        background: Tensor | None = None,
+        background_labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The loss of one batch, with the signature of :meth:`DVAHead.loss`.
+
+        Args:
+            original: Embeddings of the original view, (B, C).
+            labels: Classes, (B,), int64.
+            discriminative: Embeddings of the object view, (B, C), or None; they join the batch as
+                further images of their classes.
+            background: Not used.
+            background_labels: Not used.
+
+        Returns:
+            ``loss_metric``, a scalar, and with a miner ``mined``, the number of pairs or
+            triplets it found.
+
+        Raises:
+            ValueError: if a label is not below ``num_classes``, or the batch does not suit the
+                loss.
+        """
+        if self.num_classes is not None and labels.max() >= self.num_classes:
+            raise ValueError(
+                f'MetricLearningHead was built for {self.num_classes} classes but met label '
+                f"{int(labels.max())}; set model.head.num_classes to the training set's number"
+            )
+        with torch.autocast(original.device.type, enabled=False):
+            embeddings, labels = gather_rows(original.float()), gather_rows(labels)
+            if discriminative is not None:
+                embeddings = torch.cat([embeddings, gather_rows(discriminative.float())])
+                labels = torch.cat([labels, labels])
+            if self._smooth_ap:
+                embeddings, labels = _sorted_by_class(embeddings, labels)
+            self._restore_queues(len(embeddings))
+            mined = None if self.miner is None else self.miner(embeddings, labels)
+            losses = dict(loss_metric=self.loss_function(embeddings, labels, mined))
+            if mined is not None:
+                # Triplets (a, p, n), or positive and negative pairs (a1, p, a2, n).
+                found = len(mined[0]) + (len(mined[2]) if len(mined) == 4 else 0)
+                losses['mined'] = embeddings.new_tensor(found)
+            self._keep_queues()
+        return losses
+
+    def _restore_queues(self, batch: int) -> None:
+        for number, memory in enumerate(self._memories):
+            if batch > memory.memory_size:
+                raise ValueError(
+                    f'CrossBatchMemory of memory_size {memory.memory_size} cannot take a batch of '
+                    f'{batch} embeddings (of all processes and views); raise memory_size'
+                )
+            memory.queue_idx, filled = self.queues[number].tolist()
+            memory.has_been_filled = bool(filled)
+
+    def _keep_queues(self) -> None:
+        for number, memory in enumerate(self._memories):
+            state = (memory.queue_idx, memory.has_been_filled)
+            self.queues[number] = torch.tensor(state, device=self.queues.device)
+
+
+def _sorted_by_class(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    # PML takes the classes to be contiguous, and mistakes their number for their size.
+    sizes = labels.unique(return_counts=True)[1].tolist()
+    if set(sizes) != {len(sizes)}:
+        raise ValueError(
+            'SmoothAPLoss of pytorch-metric-learning is right only for as many classes in a batch '
+            f'(of all processes and views) as images of each, got {len(sizes)} classes of {sizes} '
+            "images; set e.g. batch_size=36, batch_sampler=dict(type='MPerClassSampler', m=6)"
+        )
+    order = labels.argsort(stable=True)
+    return embeddings[order], labels[order]

@@ -1,0 +1,101 @@
+"""Losses, miners, distances, reducers and regularisers of pytorch-metric-learning, by name."""
+
+import inspect
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import partial
+from types import ModuleType
+
+import torch.nn as nn
+from pytorch_metric_learning import distances, losses, miners, reducers, regularizers
+
+_FAMILIES: tuple[ModuleType, ...] = (losses, miners, distances, reducers, regularizers)
+# These learn without labels, or are no loss by themselves.
+_UNSUITED = ('GenericPairLoss', 'ManifoldLoss', 'SelfSupervisedLoss', 'VICRegLoss')
+
+
+def names(family: ModuleType) -> list[str]:
+    """The classes of one of PML's families that can be built, e.g. ``names(losses)``."""
+    return [
+        name
+        for name, value in vars(family).items()
+        if inspect.isclass(value)
+        and not name.startswith('Base')
+        and not name.endswith('Mixin')
+        and name not in _UNSUITED
+    ]
+
+
+def build_pml(config: Mapping, known: Mapping[str, int]) -> nn.Module:
+    """Build a PML object, and the PML objects among its options, from config dicts.
+
+    Args:
+        config: ``dict(type='ProxyAnchorLoss', margin=0.1)``. An option may itself be such a dict
+            (``distance``, ``reducer``, ``embedding_regularizer``, the ``loss`` of a
+            CrossBatchMemory), or a list or dict of them (MultipleLosses, MultipleReducers).
+            ``weight_init_func`` takes a function of ``torch.nn.init``: ``dict(type='normal_',
+            std=0.01)``.
+        known: Values for options that a class requires and the config leaves out, such as
+            ``num_classes`` and ``embedding_size``.
+
+    Raises:
+        ValueError: if a name is unknown, or the class refuses its options.
+    """
+    options = dict(config)
+    name = options.pop('type', None)
+    cls = _find(name)
+    for key, value in options.items():
+        options[key] = _init_function(value) if key == 'weight_init_func' else _nested(value, known)
+    for key in _required(cls) & known.keys():
+        options.setdefault(key, known[key])
+    try:
+        return cls(**options)
+    except Exception as error:
+        raise ValueError(f'{name} of pytorch-metric-learning refuses {options}: {error}') from error
+
+
+def _nested(value: object, known: Mapping[str, int]) -> object:
+    if isinstance(value, Mapping):
+        if 'type' in value:
+            return build_pml(value, known)
+        return {key: _nested(item, known) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nested(item, known) for item in value]
+    return value
+
+
+def _find(name: object) -> type:
+    found = [vars(family)[name] for family in _FAMILIES if name in names(family)]
+    if found:
+        return found[0]
+    if name in _UNSUITED:
+        raise ValueError(f'{name} does not learn from labels, so no head can train with it')
+    known = [known for family in _FAMILIES for known in names(family)]
+    raise ValueError(
+        f'pytorch-metric-learning has no {name!r}; the closest are '
+        f'{get_close_matches(str(name), known, n=3, cutoff=0.3)}'
+    )
+
+
+def _init_function(value: Mapping) -> partial:
+    options = dict(value)
+    name = options.pop('type', '')
+    if not name.endswith('_') or not hasattr(nn.init, name):
+        raise ValueError(f"weight_init_func takes e.g. dict(type='normal_', std=0.01), got {value}")
+    return partial(getattr(nn.init, name), **options)
+
+
+def _required(cls: type) -> set[str]:
+    """Options that a class or one of its parents takes and has no default for."""
+    required, optional = set(), set()
+    for parent in cls.__mro__:
+        if '__init__' not in vars(parent):
+            continue
+        for option in list(inspect.signature(parent.__init__).parameters.values())[1:]:
+            if option.kind in (option.POSITIONAL_OR_KEYWORD, option.KEYWORD_ONLY):
+                # A child's default counts, whatever its parent says.
+                if option.default is option.empty and option.name not in optional:
+                    required.add(option.name)
+                elif option.name not in required:
+                    optional.add(option.name)
+    return required

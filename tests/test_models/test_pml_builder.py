@@ -1,0 +1,112 @@
+import pytest
+import torch
+from pytorch_metric_learning import distances, losses, miners, reducers, regularizers
+
+from dva_mm.models.pml_builder import build_pml, names
+
+KNOWN = dict(num_classes=4, embedding_size=8, descriptors_dim=8)
+# What each class needs beside what is known of the data.
+OPTIONS = dict(
+    CrossBatchMemory=dict(loss=dict(type='ContrastiveLoss')),
+    MultipleLosses=dict(losses=[dict(type='TripletMarginLoss'), dict(type='NTXentLoss')]),
+    RankedListLoss=dict(margin=1.0, Tn=10),
+)
+
+
+def batch():
+    """Four classes of four images, as SmoothAPLoss wants them."""
+    return torch.randn(16, 8, requires_grad=True), torch.arange(4).repeat_interleave(4)
+
+
+@pytest.mark.parametrize('name', names(losses))
+def test_every_loss_of_pml_is_built_from_its_name_and_gives_gradients(name):
+    options = OPTIONS.get(name, {})
+    loss = build_pml(dict(type=name, **options), KNOWN)
+    assert type(loss) is getattr(losses, name)
+    embeddings, labels = batch()
+    value = loss(embeddings, labels)
+    value.backward()
+    assert value.isfinite() and embeddings.grad.isfinite().all()
+    if name != 'ThresholdConsistentMarginLoss':  # nothing passes its thresholds here
+        assert embeddings.grad.abs().sum() > 0
+
+
+def test_pml_has_the_losses_that_the_test_above_shall_cover():
+    found = names(losses)
+    assert len(found) >= 30
+    assert {'ProxyAnchorLoss', 'SoftTripleLoss', 'ArcFaceLoss', 'SupConLoss'} <= set(found)
+    assert not {'BaseMetricLossFunction', 'WeightRegularizerMixin', 'VICRegLoss'} & set(found)
+
+
+@pytest.mark.parametrize('name', names(miners))
+def test_every_miner_of_pml_is_built_from_its_name(name):
+    embeddings, labels = (tensor[:15] for tensor in batch())  # five triplets, for one of them
+    miner = build_pml(dict(type=name), {})
+    assert type(miner) is getattr(miners, name)
+    assert len(miner(embeddings, labels)) in (3, 4)
+
+
+@pytest.mark.parametrize(
+    'name', ['LargeMarginSoftmaxLoss', 'ProxyAnchorLoss', 'SoftTripleLoss', 'SubCenterArcFaceLoss']
+)
+def test_sizes_come_from_the_data(name):
+    loss = build_pml(dict(type=name), KNOWN)
+    sizes = {side for p in loss.parameters() for side in p.shape}
+    assert 8 in sizes and sizes - {8} <= {4, 4 * 10, 4 * 3}
+
+
+def test_a_size_that_a_loss_can_do_without_is_left_to_the_config():
+    assert len(build_pml(dict(type='MarginLoss'), KNOWN).beta) == 1
+    assert len(build_pml(dict(type='MarginLoss', num_classes=4), KNOWN).beta) == 4
+
+
+def test_options_that_are_pml_objects_themselves():
+    loss = build_pml(
+        dict(
+            type='ContrastiveLoss',
+            distance=dict(type='CosineSimilarity'),
+            pos_margin=1,
+            neg_margin=0,
+            reducer=dict(type='MultipleReducers', reducers=dict(pos_loss=dict(type='SumReducer'))),
+            embedding_regularizer=dict(type='LpRegularizer', p=2),
+            embedding_reg_weight=0.25,
+        ),
+        KNOWN,
+    )
+    assert type(loss.distance) is distances.CosineSimilarity
+    assert type(loss.reducer.reducers['pos_loss']) is reducers.SumReducer
+    assert type(loss.embedding_regularizer) is regularizers.LpRegularizer
+    assert loss.embedding_reg_weight == 0.25
+
+
+def test_weights_are_initialised_as_asked():
+    init = dict(type='constant_', val=0.5)
+    loss = build_pml(dict(type='ProxyAnchorLoss', weight_init_func=init), KNOWN)
+    assert (loss.proxies == 0.5).all()
+
+
+def test_the_config_is_left_as_it_was():
+    config = dict(type='CrossBatchMemory', loss=dict(type='SupConLoss', temperature=0.2))
+    build_pml(config, KNOWN)
+    assert config == dict(type='CrossBatchMemory', loss=dict(type='SupConLoss', temperature=0.2))
+
+
+@pytest.mark.parametrize(
+    ('config', 'words'),
+    [
+        (dict(type='ProxyAncorLoss'), ["'ProxyAncorLoss'", 'ProxyAnchorLoss']),
+        (dict(type='BaseMetricLossFunction'), ['BaseMetricLossFunction']),
+        (dict(margin=1), ['None']),
+        (dict(type='VICRegLoss'), ['VICRegLoss', 'labels']),
+        (dict(type='TripletMarginLoss', marge=1), ['TripletMarginLoss', 'marge']),
+        (dict(type='ProxyAnchorLoss'), ['ProxyAnchorLoss', 'num_classes']),
+        (dict(type='CrossBatchMemory', embedding_size=8), ['CrossBatchMemory', 'loss']),
+        (dict(type='ContrastiveLoss', distance=dict(type='Cosine')), ['CosineSimilarity']),
+        (dict(type='ArcFaceLoss', weight_init_func=dict(type='normal')), ['weight_init_func']),
+    ],
+)
+def test_mistakes_are_named(config, words):
+    with pytest.raises(ValueError) as error:
+        build_pml(config, {})
+    for word in words:
+        assert word in str(error.value)
