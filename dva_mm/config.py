@@ -77,7 +77,10 @@ def _rewrite(path: Path, folder: Path, texts: dict[str, str], children: tuple[Pa
     """
     if not path.is_file():
         wanted = f'a base of {children[-1]}' if children else f'nor is it {PREFIX}NAME.py'
-        raise FileNotFoundError(f'There is no config {path}, {wanted}')
+        beside = ', '.join(sorted(other.stem for other in path.parent.glob('*.py')))
+        raise FileNotFoundError(
+            f'There is no config {path}, {wanted}' + (f'; beside it are: {beside}' * bool(beside))
+        )
     original = path.read_text(encoding='utf-8')
     if path.suffix != '.py':
         if PREFIX in original:

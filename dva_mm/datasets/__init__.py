@@ -1,21 +1,59 @@
 from .boxes import CenterBox, clip_box, scale_box
 from .fine_grained import FineGrainedDataset
 from .opa import OPA, background_view, discriminative_view
-from .protocols import select_closed, select_open
-from .readers import Record, read_cub, read_demo_birds, read_folder
+from .protocols import select_closed, select_open, select_side
+from .published import PUBLISHED, Published, find_differences
+from .readers import (
+    READERS,
+    Reading,
+    Record,
+    read_aircraft,
+    read_cars,
+    read_csv,
+    read_cub,
+    read_demo_birds,
+    read_dogs,
+    read_flowers,
+    read_folder,
+    read_inaturalist,
+    read_inshop,
+    read_nabirds,
+    read_pets,
+    read_sop,
+)
+from .samplers import FixedSetOfTriplets, HierarchicalSampler, MPerClassSampler
 
 __all__ = [
     'CenterBox',
     'FineGrainedDataset',
+    'FixedSetOfTriplets',
+    'HierarchicalSampler',
+    'MPerClassSampler',
     'OPA',
+    'PUBLISHED',
+    'Published',
+    'READERS',
+    'Reading',
     'Record',
     'background_view',
     'clip_box',
     'discriminative_view',
+    'find_differences',
+    'read_aircraft',
+    'read_cars',
+    'read_csv',
     'read_cub',
     'read_demo_birds',
+    'read_dogs',
+    'read_flowers',
     'read_folder',
+    'read_inaturalist',
+    'read_inshop',
+    'read_nabirds',
+    'read_pets',
+    'read_sop',
     'scale_box',
     'select_closed',
     'select_open',
+    'select_side',
 ]

@@ -1,15 +1,20 @@
 """The registered data set: a reader x a protocol."""
 
+import logging
 import random
-from collections import Counter
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .protocols import PROTOCOLS
-from .readers import READERS
+from .protocols import PROTOCOLS, select_side
+from .published import PUBLISHED, find_differences
+from .readers import READERS, Reading
+
+SPLITS = ('train', 'val', 'test')
+GALLERIES = (None, 'train')
 
 
 @DATASETS.register_module()
@@ -17,19 +22,54 @@ class FineGrainedDataset(BaseDataset):
     """Images of one side of a retrieval protocol, labelled from 0, with boxes where known.
 
     Each image gives ``img_path``, ``gt_label`` and ``box`` (float32 xyxy in pixels of the image
-    file, or None) to the pipeline.
+    file, or None) to the pipeline. ``metainfo`` has ``classes``; ``super_classes``, a name for each
+    of ``classes``, where the reader knows them; and ``num_queries`` where the test side has
+    queries and a gallery: the queries are the first so many images.
+
+    ================= =========================== ============== ======= ================
+    reader            data set                    official split boxes   super-classes
+    ================= =========================== ============== ======= ================
+    'cub'             CUB-200-2011                closed-set     yes     -
+    'cars'            Stanford Cars               closed-set     yes     -
+    'dogs'            Stanford Dogs               closed-set     yes     -
+    'aircraft'        FGVC-Aircraft, variants     closed-set     yes     families
+    'nabirds'         NABirds                     closed-set     yes     groups
+    'flowers'         Oxford Flowers-102          closed-set     no      -
+    'pets'            Oxford-IIIT Pets            closed-set     no      cat, dog
+    'sop'             Stanford Online Products    open-set       no      kinds of product
+    'inshop'          In-Shop Clothes Retrieval   open-set       if read kinds of clothes
+    'inaturalist2018' iNaturalist 2018            closed-set     no      families
+    'inaturalist'     any year, or its format     closed-set     if any  families
+    'folder'          any folder of images        none           no      -
+    'csv'             any CSV file                as it says     if any  -
+    'demo_birds'      the drawn demo birds        closed-set     yes     -
+    ================= =========================== ============== ======= ================
+
+    'folder' takes one sub-folder a class, 'csv' a header ``path,label[,split][,x1,y1,x2,y2]``.
+    The numbers of classes and images of a benchmark are compared with the published ones; a
+    warning names both where they differ.
 
     Args:
-        data_root: Folder of the data set.
-        reader: Its format: 'cub', 'folder' or 'demo_birds'. Defaults to 'cub'.
-        protocol: 'open' (half of the classes trains, the other half tests) or 'closed' (the
-            official images of the same classes). Defaults to 'open'.
-        split: 'train' or 'test'. Defaults to 'train'.
+        data_root: Folder of the data set ('csv': or the file).
+        reader: Its format, out of the table. Defaults to 'cub'.
+        protocol: 'open' (half of the classes trains, the other half tests; NABirds: 255 and 300,
+            iNaturalist: Smooth-AP's lists where present, an open-set official split: that one) or
+            'closed' (the official images of the same classes). Defaults to 'open'.
+        split: 'train', 'val' (only with ``val_classes``) or 'test'. Defaults to 'train'.
+        val_classes: Share of the training classes held out for model selection, in [0, 1): the
+            last ones, at least two. 'train' goes without them, 'val' is exactly their training
+            images, 'test' stays what it is, so a model for publication is trained again without
+            this option; in the closed-set protocol above all, where test images belong to the
+            held-out classes as well. Set it alike for 'train' and 'val'. Defaults to 0.
+        gallery: 'train' searches the training images for each test image, in the closed-set
+            protocol's 'test'. None searches the other test images, or the official gallery.
+            Defaults to None.
         **kwargs: Options of mmpretrain's BaseDataset, ``pipeline`` above all.
 
     Raises:
         FileNotFoundError: if the data are not there; names folder, source and layout.
-        ValueError: if an option is unknown, or fewer than two classes are left.
+        ValueError: if an option is unknown or does not suit the others, the files disagree, or
+            fewer than two classes are left.
     """
 
     def __init__(
@@ -38,38 +78,65 @@ class FineGrainedDataset(BaseDataset):
         reader: str = 'cub',
         protocol: str = 'open',
         split: str = 'train',
+        val_classes: float = 0.0,
+        gallery: str | None = None,
         **kwargs,
     ) -> None:
         for name, value, known in (
             ('reader', reader, READERS),
             ('protocol', protocol, PROTOCOLS),
-            ('split', split, ('train', 'test')),
+            ('split', split, SPLITS),
+            ('gallery', gallery, GALLERIES),
         ):
             if value not in known:
                 raise ValueError(
                     f'FineGrainedDataset {name} must be one of {list(known)}, got {value!r}'
                 )
+        if not 0 <= val_classes < 1:  # NaN too
+            raise ValueError(
+                'FineGrainedDataset val_classes is a share, at least 0 and below 1; got '
+                f'{val_classes}'
+            )
+        if split == 'val' and not val_classes:
+            raise ValueError(
+                "FineGrainedDataset split='val' needs val_classes, the share of the training "
+                'classes to hold out: set val_classes=0.2, for one, here and in the training data '
+                'set'
+            )
+        if gallery is not None and (protocol, split) != ('closed', 'test'):
+            raise ValueError(
+                f"FineGrainedDataset gallery={gallery!r} needs protocol='closed' and split='test', "
+                f'got {protocol!r} and {split!r}; leave it out'
+            )
         self.reader = reader
         self.protocol = protocol
         self.split = split
+        self.val_classes = val_classes
+        self.gallery = gallery
         # Shared memory, so that workers kept alive between epochs see the epoch as well.
         self._seed = torch.full((2,), -1, dtype=torch.int64).share_memory_()
-        kwargs = {'ann_file': '', 'test_mode': split == 'test', **kwargs}
+        kwargs = {'ann_file': '', 'test_mode': split != 'train', **kwargs}
         super().__init__(data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read, select, and number the classes that are left from 0."""
-        records, names = READERS[self.reader](self.data_root)
-        chosen = PROTOCOLS[self.protocol](records, len(names), self.split)
-        counts = Counter(record.label for record in chosen)
-        if len(counts) < 2:
+        reading = READERS[self.reader](self.data_root)
+        chosen = select_side(reading, self.protocol, self.split, self.val_classes, self.gallery)
+        labels = sorted({record.label for record in chosen})
+        if len(labels) < 2:
             raise ValueError(
                 f'{self.data_root}: the {self.split} side of the {self.protocol}-set protocol has '
-                f'{len(counts)} class(es), of {len(names)} in all; retrieval needs at least two'
+                f'{len(labels)} class(es), of {len(reading.classes)} in all; retrieval needs at '
+                'least two'
             )
-        labels = sorted(counts)
+        self._warn_of_differences(reading)
+        self._metainfo['classes'] = tuple(reading.classes[label] for label in labels)
+        if reading.super_classes is not None:
+            names = tuple(reading.super_classes[label] for label in labels)
+            self._metainfo['super_classes'] = names
+        if any(record.is_query is not None for record in chosen):
+            self._metainfo['num_queries'] = sum(record.is_query is True for record in chosen)
         index = {label: i for i, label in enumerate(labels)}
-        self._metainfo['classes'] = tuple(names[label] for label in labels)
         return [
             dict(
                 img_path=record.path,
@@ -78,6 +145,17 @@ class FineGrainedDataset(BaseDataset):
             )
             for record in chosen
         ]
+
+    def _warn_of_differences(self, reading: Reading) -> None:
+        if differences := find_differences(self.reader, reading, self.protocol):
+            published = PUBLISHED[self.reader]
+            print_log(
+                f'{self.data_root} is not the {published.name} of the papers: '
+                f'{"; ".join(differences)}. Figures on it do not compare with published ones. '
+                f'Is the archive complete? ({published.source})',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def set_epoch(self, epoch: int, seed: int) -> None:
         """From now on draw each image's augmentation from (seed, epoch, index) alone.
@@ -107,7 +185,9 @@ class FineGrainedDataset(BaseDataset):
 
     def extra_repr(self) -> list[str]:
         """Lines for ``repr``."""
-        return [
-            f'Root: \t{self.data_root}',
-            f'Side: \t{self.split} of the {self.protocol}-set protocol, reader {self.reader}',
-        ]
+        side = f'{self.split} of the {self.protocol}-set protocol, reader {self.reader}'
+        if self.val_classes:
+            side += f', val_classes={self.val_classes}'
+        if self.gallery is not None:
+            side += f', gallery={self.gallery!r}'
+        return [f'Root: \t{self.data_root}', f'Side: \t{side}']

@@ -1,43 +1,138 @@
 """Open-set and closed-set selection of records (pure functions)."""
 
 from collections import defaultdict
+from collections.abc import Callable, Collection
 
-from .readers import Record
+from .readers import Reading, Record
 
 
-def select_open(records: list[Record], num_classes: int, split: str) -> list[Record]:
-    """Open-set: the first half of the classes trains, the other half tests.
+def open_train_classes(reading: Reading) -> frozenset[int]:
+    """The labels that train in the open-set protocol; all others test.
 
-    Of an odd number of classes the smaller half trains.
+    They are, in this order of preference: the ones that the reader names; the ones of the official
+    training images, where the official split gives each side classes of its own; the first half
+    of the classes (of an odd number the smaller half).
+    """
+    if reading.train_classes is not None:
+        return reading.train_classes
+    if is_split_by_class(reading.records):
+        return frozenset(record.label for record in reading.records if record.is_train)
+    return frozenset(range(len(reading.classes) // 2))
+
+
+def is_split_by_class(records: Collection[Record]) -> bool:
+    """Whether there is an official split, with images and no common class on its two sides."""
+    if any(record.is_train is None for record in records):
+        return False
+    train = {record.label for record in records if record.is_train}
+    test = {record.label for record in records if not record.is_train}
+    return bool(train and test) and not train & test
+
+
+def select_open(reading: Reading, split: str) -> list[Record]:
+    """Open-set: some of the classes train (``open_train_classes``), the others test.
 
     Args:
-        records: All images of the data set.
-        num_classes: Number of its classes.
+        reading: The data set.
         split: 'train' or 'test'.
     """
-    half = num_classes // 2
-    return [record for record in records if (record.label < half) == (split == 'train')]
+    train = open_train_classes(reading)
+    return [record for record in reading.records if (record.label in train) == (split == 'train')]
 
 
-def select_closed(records: list[Record], num_classes: int, split: str) -> list[Record]:
+def select_closed(reading: Reading, split: str) -> list[Record]:
     """Closed-set: the same classes on both sides, the data set's official images on each.
 
     A data set without an official split gets one: of each class's images, in the order of their
     paths, the first half (rounded up) trains. Neighbours by name, often shots of one scene, so
     rarely end up on both sides.
+
+    Raises:
+        ValueError: if the official split has no class on both sides.
     """
+    records = reading.records
+    if is_split_by_class(records):
+        raise ValueError(
+            "protocol='closed' needs classes with training and test images; the official split of "
+            "this data set has no class on both sides. Use protocol='open'"
+        )
     if all(record.is_train is not None for record in records):
         return [record for record in records if record.is_train == (split == 'train')]
     by_class = defaultdict(list)
     for record in records:
         by_class[record.label].append(record)
     chosen = []
-    for label in range(num_classes):
+    for label in range(len(reading.classes)):
         images = sorted(by_class[label], key=lambda record: record.path)
         half = (len(images) + 1) // 2
         chosen += images[:half] if split == 'train' else images[half:]
     return chosen
 
 
-PROTOCOLS = {'open': select_open, 'closed': select_closed}
+PROTOCOLS: dict[str, Callable[[Reading, str], list[Record]]] = {
+    'open': select_open,
+    'closed': select_closed,
+}
 """Selection by the name that FineGrainedDataset's ``protocol`` takes."""
+
+
+def held_out_classes(labels: Collection[int], share: float) -> frozenset[int]:
+    """The training classes that are held out for model selection.
+
+    They are the last of the labels: their share, rounded to the nearest number, but at least two.
+
+    Args:
+        labels: The labels that train by the protocol.
+        share: Share to hold out, in (0, 1).
+
+    Raises:
+        ValueError: if fewer than two labels would be left to train.
+    """
+    ordered = sorted(set(labels))
+    count = max(2, int(share * len(ordered) + 0.5))
+    if len(ordered) - count < 2:
+        raise ValueError(
+            f'val_classes={share} holds out {count} of {len(ordered)} training classes; at least '
+            'two must be left to train. Lower it, or leave it out'
+        )
+    return frozenset(ordered[-count:])
+
+
+def select_side(
+    reading: Reading,
+    protocol: str,
+    split: str,
+    val_classes: float = 0.0,
+    gallery: str | None = None,
+) -> list[Record]:
+    """The images of one side; queries come before their gallery.
+
+    Args:
+        reading: The data set.
+        protocol: Name in ``PROTOCOLS``.
+        split: 'train', 'val' (the held-out classes of the training side) or 'test'.
+        val_classes: Share of the training classes held out of 'train' for 'val'. The test side
+            is the same for each share. Defaults to 0.
+        gallery: 'train' gives the test side a gallery of the training images, of the held-out
+            classes as well. Defaults to None.
+
+    Returns:
+        The records. With a gallery all have ``is_query`` set.
+
+    Raises:
+        ValueError: if the protocol does not suit the data set, or too few classes are left.
+    """
+    select = PROTOCOLS[protocol]
+    if split == 'test':
+        chosen = select(reading, 'test')
+        if gallery is None:
+            return sorted(chosen, key=lambda record: record.is_query is False)
+        if any(record.is_query is not None for record in chosen):
+            raise ValueError(f'gallery={gallery!r}: this data set has a gallery of its own')
+        queries = [record._replace(is_query=True) for record in chosen]
+        return queries + [record._replace(is_query=False) for record in select(reading, 'train')]
+    chosen = select(reading, 'train')
+    if not val_classes:
+        return chosen
+    held_out = held_out_classes({record.label for record in chosen}, val_classes)
+    return [record for record in chosen if (record.label in held_out) == (split == 'val')]

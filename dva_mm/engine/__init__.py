@@ -1,6 +1,7 @@
-from .checkpoint import AdapterCheckpointHook, load_adapter, publish
+from .checkpoint import AdapterCheckpointHook
 from .hooks import EpochSeedHook, FrozenBaselineHook, NonFiniteLossHook, TrainableParametersHook
 from .optim import TrainableOptimWrapperConstructor
+from .publish import load_adapter, publish
 
 __all__ = [
     'AdapterCheckpointHook',

@@ -1,6 +1,5 @@
-"""Checkpoints that hold what trains, and know the frozen encoder they belong to."""
+"""Checkpoints that hold what trains, and know the pre-trained encoder they belong to."""
 
-import json
 import pickle
 from pathlib import Path
 
@@ -11,10 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import HOOKS
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dva_mm.models import FrozenViT
@@ -44,7 +40,7 @@ def encoder_info(model: nn.Module) -> dict[str, dict]:
 
 
 def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpoint') -> None:
-    """Refuse a checkpoint that was trained on another frozen encoder or with other adapters.
+    """Refuse a checkpoint of another frozen encoder, another tuning or other adapters.
 
     Args:
         model: The model to load into.
@@ -65,15 +61,21 @@ def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpo
         )
     for prefix, info in present.items():
         saved = trained_on.get(prefix, {})
-        differs = [
-            f'{field}: trained on {saved.get(field)!r}, present {value!r}'
+        differs = {
+            field: f'{field}: trained on {saved.get(field)!r}, present {value!r}'
             for field, value in info.items()
-            if saved.get(field) != value
-        ]
+            if saved.get(field) != value  # absent stands for None
+        }
+        if list(differs) == ['tuning']:
+            raise ValueError(
+                f'{source} was trained with another tuning of the encoder than the one present:\n  '
+                f'{differs["tuning"]}\nSet model.backbone.tuning to what it was trained with; None '
+                'stands for ICA (model.backbone.ica) or no tuning'
+            )
         if differs:
             raise ValueError(
                 f'{source} was trained on another frozen encoder than the one present:\n  '
-                + '\n  '.join(differs)
+                + '\n  '.join(differs.values())
                 + '\nBuild the model with the encoder (model.backbone: arch, img_size, pooling, '
                 'pretrained) it was trained on'
             )
@@ -82,14 +84,14 @@ def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpo
         {n: t for n, t in state.items() if n.startswith(tuple(present)) and n not in frozen}
         for state in (model.state_dict(), checkpoint['state_dict'])
     )
-    if difference := _difference(saved, wanted):
+    if found := difference(saved, wanted):
         raise ValueError(
-            f'{source} holds other adapters than the model: {difference}. Set model.backbone.ica '
+            f'{source} holds other adapters than the model: {found}. Set model.backbone.ica '
             '(rank, layers) to what it was trained with'
         )
 
 
-def _difference(saved: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+def difference(saved: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
     """In how many names and shapes two states differ, and the first; empty when in none."""
 
     def shape(state: dict[str, Tensor], name: str) -> tuple[int, ...] | str:
@@ -121,7 +123,7 @@ class AdapterCheckpointHook(Hook):
         Raises:
             ValueError: if the adapters were merged; what trained is then in the frozen weights.
         """
-        model = _unwrap(runner.model)
+        model = unwrap(runner.model)
         if any(encoder.merged for encoder in _encoders(model).values()):
             raise ValueError(
                 'The adapters are merged into the frozen weights, which no checkpoint holds; save '
@@ -147,7 +149,7 @@ class AdapterCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the encoder, then lend the checkpoint the frozen tensors of the model."""
-        model = _unwrap(runner.model)
+        model = unwrap(runner.model)
         check_encoder(model, checkpoint)
         own = model.state_dict()
         for name in frozen_names(model):
@@ -160,88 +162,8 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, str | int | float | Tensor)
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
-
-
-@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
-def load_safetensors(filename: str, map_location: str | None = None) -> dict:
-    """Read a published ``.safetensors`` file as an MMEngine checkpoint.
-
-    Raises:
-        FileNotFoundError: if the file does not exist.
-    """
-    if not Path(filename).is_file():
-        raise FileNotFoundError(f'the checkpoint {Path(filename).absolute()} does not exist')
-    device = map_location if isinstance(map_location, str) else 'cpu'
-    with safe_open(filename, framework='pt', device=device) as file:
-        meta = json.loads((file.metadata() or {}).get('dva_mm', '{}'))
-        names = list(file.keys())
-        return dict(state_dict={name: file.get_tensor(name) for name in names}, meta=meta)
-
-
-def load_adapter(model: nn.Module, filename: str) -> None:
-    """Load what serves retrieval (adapters, neck) from a checkpoint or a published file.
-
-    The head is left alone: proxies belong to the training classes and take no part in testing.
-
-    Args:
-        model: A DVARetriever, also under a distributed wrapper.
-        filename: A ``.pth`` of a run, or a published ``.pth`` / ``.safetensors``.
-
-    Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if it was trained on another encoder, with other adapters or another neck.
-    """
-    model = _unwrap(model)
-    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
-    if not isinstance(checkpoint.get('state_dict'), dict):
-        raise ValueError(f'{filename} is no checkpoint: it has no state_dict')
-    check_encoder(model, checkpoint, filename)
-    state = _without_head(checkpoint['state_dict'])
-    frozen = frozen_names(model)
-    wanted = _without_head({n: t for n, t in model.state_dict().items() if n not in frozen})
-    if difference := _difference(state, wanted):
-        raise ValueError(
-            f'{filename} does not fit the model: {difference}; use the config it was trained with'
-        )
-    model.load_state_dict(state, strict=False)
-
-
-def _without_head(state: dict) -> dict:
-    return {name: value for name, value in state.items() if not name.startswith('head.')}
-
-
-def publish(filename: str, out: str, with_head: bool = False) -> Path:
-    """Write the weights of a run's checkpoint alone: adapters and neck, for retrieval.
-
-    Args:
-        filename: A run's checkpoint.
-        out: File to write, ``.pth`` or ``.safetensors``.
-        with_head: Keep the head (class proxies) too. Defaults to False.
-
-    Returns:
-        The path written.
-
-    Raises:
-        ValueError: if ``out`` has another suffix, or the checkpoint is not of dva_mm.
-    """
-    path = Path(out)
-    if path.suffix not in ('.pth', '.safetensors'):
-        raise ValueError(f'publish writes .pth or .safetensors, got {out!r}')
-    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
-    encoder = checkpoint.get('meta', {}).get('encoder')
-    if encoder is None:
-        raise ValueError(f'{filename} was not saved by dva_mm: it names no encoder')
-    state = checkpoint['state_dict'] if with_head else _without_head(checkpoint['state_dict'])
-    state = {name: tensor.contiguous() for name, tensor in state.items()}
-    meta = dict(encoder=encoder, cfg=checkpoint['meta'].get('cfg', ''))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == '.pth':
-        torch.save(dict(state_dict=state, meta=meta), path)
-    else:
-        save_file(state, path, metadata=dict(dva_mm=json.dumps(meta)))
-    return path
 
 
 def find_resumable(work_dir: str) -> str | None:

@@ -83,9 +83,10 @@ class NonFiniteLossHook(Hook):
 
 @HOOKS.register_module()
 class FrozenBaselineHook(Hook):
-    """Evaluate before the first step: the adapters start at zero, so this is the frozen encoder.
+    """Evaluate before the first step, and log the last evaluation beside it.
 
-    The last evaluation of the run is logged beside it.
+    Adapters start at zero, so the first is the frozen encoder; prompts and a neck do not, and the
+    log then says 'before training' instead.
     """
 
     # Last: the evaluation calls other hooks, which must have seen the start of the training.
@@ -94,14 +95,19 @@ class FrozenBaselineHook(Hook):
     def __init__(self) -> None:
         self.frozen: dict[str, float] = {}
         self.last: dict[str, float] = {}
+        self.title = 'frozen encoder'
 
     def before_train(self, runner: Runner) -> None:
         """Evaluate, unless the run is resumed, starts from a checkpoint, or has no evaluation."""
         if runner.val_loop is None or runner.iter > 0 or runner.cfg.get('load_from'):
             return
-        runner.logger.info('evaluating the frozen encoder, before any training')
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        tuning = getattr(model.backbone, 'tuning', None) or {}
+        if model.neck is not None or tuning.get('type') in ('VPTShallow', 'VPTDeep'):
+            self.title = 'before training'
+        runner.logger.info(f'evaluating before the first step: {self.title}')
         self.frozen = runner.val_loop.run()
-        runner.logger.info(f'frozen encoder: {_line(self.frozen)}')
+        runner.logger.info(f'{self.title}: {_line(self.frozen)}')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Keep the newest figures."""
@@ -110,7 +116,7 @@ class FrozenBaselineHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Log both, one under the other."""
         if self.frozen and runner.epoch > 0:
-            runner.logger.info(f'frozen encoder: {_line(self.frozen)}')
+            runner.logger.info(f'{self.title}: {_line(self.frozen)}')
             runner.logger.info(f'after training: {_line(self.last)}')
 
 

@@ -17,7 +17,8 @@ from mmpretrain.registry import DATASETS, MODELS
 
 from dva_mm.config import load_config
 
-from .checkpoint import find_resumable, load_adapter
+from .checkpoint import find_resumable
+from .publish import load_adapter
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _DATA_FIELDS = ('data_root', 'protocol', 'reader')
@@ -92,6 +93,10 @@ def test(argv: list[str] | None = None) -> None:
         cfg[name] = None
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.model.head = None
+    if not args.checkpoint:  # what only training fills stays out
+        cfg.model.neck = None
+        if cfg.model.backbone.get('tuning'):
+            cfg.model.backbone.tuning = None
     prepare_data(cfg)
     runner = _build_runner(cfg)
     if args.checkpoint:

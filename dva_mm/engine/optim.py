@@ -11,7 +11,8 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Of ``paramwise_cfg`` it takes ``custom_keys`` with ``lr_mult`` and ``decay_mult``, e.g.
     ``custom_keys={'head.proxies': dict(lr_mult=10)}``; a parameter takes the longest key that its
-    name contains.
+    name contains. With ``optional=True`` a key may match nothing, as ``'head.'`` does where the
+    loss has no parameters.
 
     Raises:
         ValueError: if ``paramwise_cfg`` asks for anything else, a key matches no trainable
@@ -27,9 +28,10 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'{sorted(extra)}; use DefaultOptimWrapperConstructor for those'
             )
         for key, options in self.paramwise_cfg['custom_keys'].items():
-            if extra := set(options) - {'lr_mult', 'decay_mult'}:
+            if extra := set(options) - {'lr_mult', 'decay_mult', 'optional'}:
                 raise ValueError(
-                    f'custom_keys[{key!r}] takes lr_mult and decay_mult, got {sorted(extra)}'
+                    f'custom_keys[{key!r}] takes lr_mult, decay_mult and optional, got '
+                    f'{sorted(extra)}'
                 )
 
     def add_params(
@@ -47,9 +49,10 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if not groups:
             raise ValueError(
                 'Nothing trains: every parameter of the model has requires_grad=False; give the '
-                'backbone ica=dict(rank=16) or a head with parameters'
+                'backbone ica=dict(rank=16) or tuning=dict(type=...), or the head parameters'
             )
-        if unused := set(custom) - set(groups):
+        needed = {key for key, options in custom.items() if not options.get('optional')}
+        if unused := needed - set(groups):
             raise ValueError(f'custom_keys {sorted(unused)} match no trainable parameter')
         for key, group in groups.items():
             options = custom.get(key, {})

@@ -1,6 +1,7 @@
-"""Evaluation of image retrieval: Recall@K as a calculator and as an MMEngine metric."""
+"""Evaluation of image retrieval: PML's metrics and Recall@K, as a calculator and for MMEngine."""
 
-from .calculator import CosineKNN, RetrievalCalculator
+from .calculator import RetrievalCalculator
+from .knn import CosineKNN
 from .retrieval_metric import RetrievalMetric
 
 __all__ = ['CosineKNN', 'RetrievalCalculator', 'RetrievalMetric']

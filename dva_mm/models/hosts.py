@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import timm
@@ -163,9 +164,13 @@ def build_mmpretrain_host(
         patch_size=vit.img_size[0] // vit.patch_resolution[0],
         embed_dims=vit.embed_dims,
         num_prefix_tokens=vit.num_extra_tokens,
-        tokens=lambda images: vit(images)[-1],
+        tokens=partial(_raw_tokens, vit),  # unlike a closure, a deep copy follows the copied ViT
         pooled_norm=nn.Identity(),
     )
+
+
+def _raw_tokens(vit: MMVisionTransformer, images: Tensor) -> Tensor:
+    return vit(images)[-1]
 
 
 def _load_mmpretrain(vit: MMVisionTransformer, name: str, pretrained: bool | str) -> None:

@@ -98,7 +98,7 @@ def test_a_data_set_of_one_class_is_refused(tmp_path: Path):
         FineGrainedDataset(str(root), reader='folder')
 
 
-@pytest.mark.parametrize('option', ['reader', 'protocol', 'split'])
+@pytest.mark.parametrize('option', ['reader', 'protocol', 'split', 'gallery'])
 def test_an_unknown_option_is_refused_before_anything_is_read(tmp_path: Path, option: str):
     with pytest.raises(ValueError, match=rf"{option} must be one of \[.*\], got 'other'"):
         FineGrainedDataset(str(tmp_path / 'nowhere'), **{option: 'other'})

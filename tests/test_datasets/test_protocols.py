@@ -1,10 +1,12 @@
 """Which images train and which test."""
 
 import random
+import re
 
 import pytest
 
-from dva_mm.datasets import Record, select_closed, select_open
+from dva_mm.datasets import Reading, Record, select_closed, select_open, select_side
+from dva_mm.datasets.protocols import held_out_classes
 
 
 def images(counts: list[int], official: bool = False) -> list[Record]:
@@ -18,31 +20,144 @@ def images(counts: list[int], official: bool = False) -> list[Record]:
     return records
 
 
+def reading(records: list[Record], num_classes: int, train: set[int] | None = None) -> Reading:
+    """A data set of such records."""
+    names = [str(label) for label in range(num_classes)]
+    return Reading(records, names, None, None if train is None else frozenset(train))
+
+
+def labels_of(records: list[Record]) -> list[int]:
+    return sorted({record.label for record in records})
+
+
 @pytest.mark.parametrize(('num_classes', 'train'), [(2, [0]), (6, [0, 1, 2]), (7, [0, 1, 2])])
 @pytest.mark.parametrize('official', [False, True])
 def test_open_halves_the_classes(num_classes: int, train: list[int], official: bool):
     records = images([3] * num_classes, official)
-    chosen = select_open(records, num_classes, 'train')
-    rest = select_open(records, num_classes, 'test')
-    assert sorted({record.label for record in chosen}) == train
+    chosen = select_open(reading(records, num_classes), 'train')
+    rest = select_open(reading(records, num_classes), 'test')
+    assert labels_of(chosen) == train
     assert sorted(chosen + rest) == sorted(records)
-    assert {record.label for record in rest} == set(range(num_classes)) - set(train)
+    assert set(labels_of(rest)) == set(range(num_classes)) - set(train)
 
 
 def test_open_counts_classes_without_images():
     records = [record for record in images([2] * 8) if record.label != 3]
-    assert {record.label for record in select_open(records, 8, 'train')} == {0, 1, 2}
+    assert labels_of(select_open(reading(records, 8), 'train')) == [0, 1, 2]
+
+
+def test_open_takes_the_classes_that_the_reader_names():
+    records = images([2] * 5, official=True)
+    assert labels_of(select_open(reading(records, 5, {1, 4, 0}), 'train')) == [0, 1, 4]
+    assert labels_of(select_open(reading(records, 5, {1, 4, 0}), 'test')) == [2, 3]
+
+
+def test_an_official_split_by_class_is_the_open_one_and_no_closed_one():
+    records = [record._replace(is_train=record.label in (0, 3)) for record in images([3] * 5)]
+    data = reading(records, 5)
+    assert select_open(data, 'train') == [record for record in records if record.is_train]
+    assert select_open(data, 'test') == [record for record in records if not record.is_train]
+    for split in ('train', 'test'):
+        with pytest.raises(ValueError, match="no class on both sides. Use protocol='open'"):
+            select_closed(data, split)
+
+
+def test_a_split_with_one_side_only_or_with_gaps_is_none_by_class():
+    for sides in ({0: True, 1: True}, {0: True, 1: None}):
+        records = [record._replace(is_train=sides[record.label]) for record in images([2, 2])]
+        assert labels_of(select_open(reading(records, 2), 'train')) == [0]
+        assert select_closed(reading(records, 2), 'train')
 
 
 def test_closed_takes_the_official_split():
     records = images([5, 4], official=True)
-    assert select_closed(records, 2, 'train') == [r for r in records if r.is_train]
-    assert select_closed(records, 2, 'test') == [r for r in records if not r.is_train]
+    data = reading(records, 2)
+    assert select_closed(data, 'train') == [r for r in records if r.is_train]
+    assert select_closed(data, 'test') == [r for r in records if not r.is_train]
 
 
 def test_closed_without_official_split_halves_each_class_by_path():
-    records = images([4, 5, 1])
-    train = [record.path for record in select_closed(records, 3, 'train')]
-    test = [record.path for record in select_closed(records, 3, 'test')]
+    data = reading(images([4, 5, 1]), 3)
+    train = [record.path for record in select_closed(data, 'train')]
+    test = [record.path for record in select_closed(data, 'test')]
     assert train == ['0/00.jpg', '0/01.jpg', '1/00.jpg', '1/01.jpg', '1/02.jpg', '2/00.jpg']
     assert test == ['0/02.jpg', '0/03.jpg', '1/03.jpg', '1/04.jpg']
+
+
+@pytest.mark.parametrize(
+    ('count', 'share', 'held_out'),
+    [
+        (10, 0.2, 2),
+        (100, 0.2, 20),
+        (98, 0.2, 20),
+        (9, 0.5, 5),
+        (5, 0.01, 2),
+        (25, 0.1, 3),
+        (4, 0.5, 2),
+    ],
+)
+def test_the_last_training_classes_are_held_out(count: int, share: float, held_out: int):
+    labels = [3 * label for label in range(count)]
+    chosen = held_out_classes(random.Random(0).sample(labels, count), share)
+    assert sorted(chosen) == labels[count - held_out :]
+
+
+@pytest.mark.parametrize(('count', 'share', 'held_out'), [(3, 0.1, 2), (10, 0.9, 9)])
+def test_too_few_classes_left_to_train_are_refused(count: int, share: float, held_out: int):
+    message = f'val_classes={share} holds out {held_out} of {count} training classes'
+    with pytest.raises(ValueError, match=re.escape(message)):
+        held_out_classes(range(count), share)
+
+
+def test_open_validation_is_a_part_of_the_training_classes():
+    data = reading(images([2] * 20), 20)
+    train = select_side(data, 'open', 'train', val_classes=0.3)
+    val = select_side(data, 'open', 'val', val_classes=0.3)
+    assert labels_of(train) == [0, 1, 2, 3, 4, 5, 6]
+    assert labels_of(val) == [7, 8, 9]
+    assert sorted(train + val) == sorted(select_side(data, 'open', 'train'))
+    assert select_side(data, 'open', 'test', val_classes=0.3) == select_open(data, 'test')
+
+
+def test_closed_validation_is_the_training_images_of_the_last_classes():
+    records = images([6] * 5, official=True)
+    data = reading(records, 5)
+    train = select_side(data, 'closed', 'train', val_classes=0.4)
+    val = select_side(data, 'closed', 'val', val_classes=0.4)
+    assert labels_of(train) == [0, 1, 2] and labels_of(val) == [3, 4]
+    assert sorted(train + val) == sorted(record for record in records if record.is_train)
+    test = select_side(data, 'closed', 'test', val_classes=0.4)
+    assert test == select_closed(data, 'test') and labels_of(test) == [0, 1, 2, 3, 4]
+
+
+def test_queries_come_before_their_gallery_in_the_order_of_the_list():
+    records = [
+        record._replace(
+            is_train=record.label < 2,
+            is_query=None if record.label < 2 else record.path.endswith('1.jpg'),
+        )
+        for record in images([3] * 4)
+    ]
+    test = [record for record in records if not record.is_train]
+    wanted = [record for record in test if record.is_query]
+    wanted += [record for record in test if not record.is_query]
+    assert 0 < sum(record.is_query for record in test) < len(test) and wanted != test
+    assert select_side(reading(records, 4), 'open', 'test') == wanted
+
+
+def test_a_gallery_of_training_images_follows_the_queries():
+    records = images([4] * 6, official=True)
+    chosen = select_side(reading(records, 6), 'closed', 'test', val_classes=0.5, gallery='train')
+    assert chosen == [
+        *(record._replace(is_query=True) for record in records if not record.is_train),
+        *(record._replace(is_query=False) for record in records if record.is_train),
+    ]
+
+
+def test_a_second_gallery_is_refused():
+    records = [
+        record._replace(is_query=None if record.is_train else True)
+        for record in images([4] * 6, official=True)
+    ]
+    with pytest.raises(ValueError, match="gallery='train': this data set has a gallery of its own"):
+        select_side(reading(records, 6), 'closed', 'test', gallery='train')

@@ -1,4 +1,4 @@
-"""Readers against archives written by hand."""
+"""CUB's reader against an archive written by hand, and the reader of folders."""
 
 from pathlib import Path
 
@@ -27,9 +27,10 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_cub_joins_its_lists_by_id(archive: Path):
-    records, names = read_cub(archive)
+    records, names, super_classes, train_classes = read_cub(archive)
     images = archive / 'images'
     assert names == ['001.Owl', '002.Auk', '010.Wren']
+    assert super_classes is None and train_classes is None
     assert records == [
         Record(str(images / '002.Auk/a.jpg'), 1, True, (60.0, 27.0, 385.0, 331.0)),
         Record(str(images / '010.Wren/b c.jpg'), 2, True, (1.0, 2.0, 4.0, 6.0)),
@@ -85,6 +86,18 @@ def test_a_line_without_value_is_named_with_its_number(archive: Path):
         read_cub(archive)
 
 
+def test_an_image_listed_twice_is_named(archive: Path):
+    (archive / 'images.txt').write_text(ARCHIVE['images.txt'] + '3 002.Auk/e.jpg\n')
+    with pytest.raises(ValueError, match='images.txt, line 6: 3 is listed a second time'):
+        read_cub(archive)
+
+
+def test_a_side_that_is_neither_is_named(archive: Path):
+    (archive / 'train_test_split.txt').write_text('4 0\n3 2\n11 0\n7 1\n')
+    with pytest.raises(ValueError, match=r"train_test_split.txt, image 3: .*1 \(training\).* '2'"):
+        read_cub(archive)
+
+
 @pytest.mark.parametrize('box', ['1 2 3', '1 2 three 4'])
 def test_a_malformed_box_is_named_with_its_image(archive: Path, box: str):
     text = ARCHIVE['bounding_boxes.txt'].replace('2.5 3.5 4.0 8.0', box)
@@ -99,7 +112,7 @@ def test_a_folder_has_a_class_per_sub_folder(tmp_path: Path):
         (tmp_path / file).touch()
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'loose.jpg').touch()
-    records, names = read_folder(tmp_path)
+    records, names, *_ = read_folder(tmp_path)
     assert names == ['auk', 'wren']
     assert records == [
         Record(str(tmp_path / 'auk/a.webp'), 0, None, None),

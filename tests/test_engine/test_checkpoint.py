@@ -1,6 +1,7 @@
 """Checkpoints hold what trains, and refuse another encoder than their own."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from dva_mm.engine import AdapterCheckpointHook, load_adapter, publish
 from dva_mm.engine.checkpoint import check_encoder, find_resumable, frozen_names
+from dva_mm.models.tuning import resolve_tuning
 
 
 def last(trained: Runner) -> str:
@@ -220,6 +222,129 @@ def test_another_neck_is_refused(trained: Runner, tmp_path: Path, width: int | N
             ValueError, match=r'does not fit the model: .* neck\..*: saved absent, model'
         ):
             load_adapter(with_neck(8), last(trained))
+
+
+@pytest.fixture(
+    params=[
+        dict(type='Full'),
+        dict(type='BitFit'),
+        dict(type='LoRA', rank=2),
+        dict(type='VPTShallow', num_tokens=2),
+        dict(type='VPTDeep', num_tokens=2),
+        dict(type='AdaptFormer', bottleneck=3),
+    ],
+    ids=lambda tuning: tuning['type'],
+)
+def tuning(request: pytest.FixtureRequest) -> dict:
+    """Each rival of ICA."""
+    if request.param['type'] == 'LoRA':
+        pytest.importorskip('peft')
+    return request.param
+
+
+@pytest.fixture
+def tuned(trained: Runner, tuning: dict, tmp_path: Path) -> nn.Module:
+    """A model whose encoder was tuned otherwise than by ICA, saved as epoch_1.pth."""
+    model = build(trained, ica=None, tuning=tuning)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    torch.save(before_save(trained, model, {}), tmp_path / 'epoch_1.pth')
+    return model
+
+
+@pytest.mark.parametrize('name', ['epoch_1.pth', 'published.pth', 'published.safetensors'])
+def test_any_tuning_reloads_to_the_same_embeddings(
+    trained: Runner, tuned: nn.Module, tuning: dict, tmp_path: Path, name: str
+):
+    if name != 'epoch_1.pth':
+        publish(str(tmp_path / 'epoch_1.pth'), str(tmp_path / name))
+    model = build(trained, ica=None, tuning=tuning)
+    assert not torch.equal(embed(model), embed(tuned))
+    load_adapter(model, str(tmp_path / name))
+    assert torch.equal(embed(model), embed(tuned))
+
+
+def test_a_checkpoint_of_any_tuning_holds_what_trains_and_resumes(
+    trained: Runner, tuned: nn.Module, tuning: dict, tmp_path: Path
+):
+    checkpoint = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    trains = {name for name, p in tuned.named_parameters() if p.requires_grad}
+    assert checkpoint['state_dict'].keys() == trains > {'head.proxies'}
+    model = build(trained, ica=None, tuning=tuning)
+    AdapterCheckpointHook().after_load_checkpoint(SimpleNamespace(model=model), checkpoint)
+    model.load_state_dict(checkpoint['state_dict'], strict=True)
+    assert torch.equal(embed(model), embed(tuned))
+
+
+def test_another_tuning_is_refused_by_name(
+    trained: Runner, tuned: nn.Module, tuning: dict, tmp_path: Path
+):
+    name, own = tuning['type'], str(tmp_path / 'epoch_1.pth')
+    other = dict(type='BitFit' if name == 'Full' else 'Full')
+    options = dict(VPTShallow=dict(num_tokens=3), VPTDeep=dict(num_tokens=3))
+    changed = dict(LoRA=dict(alpha=17), AdaptFormer=dict(scale=0.2), **options).get(name)
+    present = [None, other] + ([] if changed is None else [{**tuning, **changed}])
+    for different in present:
+        for message in refusals(build(trained, ica=None, tuning=different), own):
+            assert 'was trained with another tuning of the encoder than the one present' in message
+            assert f"tuning: trained on {{'type': '{name}'" in message
+            assert f', present {different and resolve_tuning(different)}\n' in message
+            assert 'Set model.backbone.tuning to what it was trained with' in message
+    for message in refusals(build(trained, ica=None, tuning=tuning), last(trained)):
+        assert f"tuning: trained on None, present {{'type': '{name}'" in message
+        assert 'None stands for ICA' in message
+
+
+def test_another_encoder_is_refused_with_any_tuning(
+    trained: Runner, tuned: nn.Module, tuning: dict, tmp_path: Path
+):
+    weights = str(write_weights(tmp_path / 'other.safetensors', seed=1))
+    model = build(trained, ica=None, tuning=tuning, pretrained=weights)
+    for message in refusals(model, str(tmp_path / 'epoch_1.pth')):
+        assert 'another frozen encoder' in message and 'fingerprint: trained on ' in message
+        assert 'tuning' not in message
+
+
+def test_checkpoints_from_before_the_tuning_was_noted_load(trained: Runner, tmp_path: Path):
+    checkpoint = torch.load(last(trained), weights_only=True)
+    assert checkpoint['meta']['encoder']['backbone.'].pop('tuning') is None
+    torch.save(checkpoint, tmp_path / 'old.pth')
+    model = build(trained)
+    load_adapter(model, str(tmp_path / 'old.pth'))
+    assert torch.equal(embed(model), embed(trained.model))
+    model = build(trained, ica=None, tuning=dict(type='BitFit'))
+    for message in refusals(model, str(tmp_path / 'old.pth')):
+        assert "tuning: trained on None, present {'type': 'BitFit'}" in message
+
+
+def test_a_run_of_full_fine_tuning_saves_the_encoder_and_resumes(
+    make_runner: Callable[..., Runner], tmp_path: Path
+):
+    options = {
+        'model.backbone.ica': None,
+        'model.backbone.tuning': dict(type='Full'),
+        'train_cfg.max_epochs': 1,
+        'optim_wrapper.optimizer.lr': 1e-3,
+    }
+    runner = make_runner(tmp_path / 'run', options)
+    fingerprint = runner.model.backbone.encoder_info()['fingerprint']
+    runner.train()
+    saved = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)
+    assert saved['state_dict'].keys() == runner.model.state_dict().keys()
+    assert saved['meta']['encoder']['backbone.']['fingerprint'] == fingerprint
+    model = MODELS.build(runner.cfg.model.to_dict())
+    pre_trained = embed(model)
+    load_adapter(model, str(tmp_path / 'run' / 'epoch_1.pth'))
+    assert torch.equal(embed(model), embed(runner.model))
+    assert not torch.allclose(embed(model), pre_trained, atol=1e-3)
+    resumed = make_runner(
+        tmp_path / 'run',
+        {**options, 'resume': True, 'load_from': str(tmp_path / 'run' / 'epoch_1.pth')},
+    )
+    resumed.train()  # nothing is left to train: initialisation must not undo what was loaded
+    assert torch.equal(embed(resumed.model), embed(runner.model))
 
 
 def before_save(trained: Runner, model: nn.Module, optimizer: dict) -> dict:

@@ -145,6 +145,23 @@ def test_the_frozen_encoder_is_evaluated_first_and_set_beside_the_last_evaluatio
     assert text.index('after training') > text.rindex('Epoch(val)')
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'model.backbone.ica': None, 'model.backbone.tuning': dict(type='VPTDeep', num_tokens=2)},
+        {'model.neck': dict(type='LinearNeck', out_channels=8, norm_cfg=None)},
+    ],
+)
+def test_what_does_not_start_at_the_frozen_encoder_is_not_called_so(
+    make_runner: MakeRunner, tmp_path: Path, options: dict
+):
+    runner = make_runner(tmp_path, {'train_cfg.max_epochs': 1, **options})
+    runner.train()
+    text = log(runner)
+    assert len(figures(text, 'before training')) == 2
+    assert 'frozen encoder' not in text
+
+
 def test_a_run_that_does_not_start_frozen_has_no_baseline(
     make_runner: MakeRunner, trained: Runner, resumed: Runner, tmp_path: Path
 ):

@@ -195,6 +195,23 @@ def test_testing_drops_training(configured: Callable):
         assert cfg[name] is None
 
 
+def test_testing_without_a_checkpoint_leaves_out_what_is_random_before_training(
+    configured: Callable, tmp_path: Path
+):
+    options = [
+        'model.neck.type=LinearNeck',
+        'model.neck.out_channels=8',
+        'model.backbone.ica=None',
+        'model.backbone.tuning.type=VPTDeep',
+    ]
+    cfg = configured('--cfg-options', *options, command=launch.test)
+    assert cfg.model.neck is None and cfg.model.backbone.tuning is None
+    file = tmp_path / 'epoch_1.pth'
+    file.touch()
+    cfg = configured(str(file), '--cfg-options', *options, command=launch.test)
+    assert cfg.model.neck.out_channels == 8 and cfg.model.backbone.tuning.type == 'VPTDeep'
+
+
 def test_a_run_without_workers_or_evaluation_at_a_scaled_learning_rate(
     config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):

@@ -61,6 +61,13 @@ def test_a_key_that_matches_nothing_trainable_is_named(key: str):
         groups(model(), custom_keys={key: dict(lr_mult=2)})
 
 
+def test_an_optional_key_may_match_nothing():
+    found = groups(model(), custom_keys={'body': dict(lr_mult=2, optional=True)})
+    assert {group['lr'] for group in found.values()} == {0.5}
+    found = groups(model(), custom_keys={'neck': dict(lr_mult=2, optional=True)})
+    assert found['neck.weight']['lr'] == 1.0
+
+
 def test_other_options_are_refused_by_name():
     with pytest.raises(ValueError, match=r"knows custom_keys alone .* got \['norm_decay_mult'\]"):
         groups(model(), weight_decay=0.1, norm_decay_mult=0.0)

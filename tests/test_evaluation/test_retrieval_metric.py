@@ -1,65 +1,18 @@
-import re
 from unittest import mock
 
-import numpy as np
 import pytest
 import torch
-from mmengine.evaluator import Evaluator
+from metric_runs import ALL, evaluate, make_samples, make_set, naive_recalls
 from mmpretrain.registry import METRICS
-from mmpretrain.structures import DataSample
 
-from dva_mm.evaluation import RetrievalMetric
-from dva_mm.evaluation import retrieval_metric as module
-
-
-def naive_percent(embeddings, labels, k):
-    """Recall@K in percent by a double loop, lone queries left out."""
-    unit = [e / np.sqrt((e * e).sum()) for e in np.asarray(embeddings, dtype=np.float64)]
-    hits = queries = 0
-    for i, label in enumerate(labels):
-        others = [j for j in range(len(labels)) if j != i]
-        if not any(labels[j] == label for j in others):
-            continue
-        queries += 1
-        nearest = sorted(others, key=lambda j: -float(unit[i] @ unit[j]))[:k]
-        hits += any(labels[j] == label for j in nearest)
-    return 100 * hits / queries
-
-
-def make_set(size=24, classes=8, seed=0):
-    rng = np.random.default_rng(seed)
-    embeddings = torch.from_numpy(rng.normal(size=(size, 6)).astype(np.float32))
-    return embeddings, (np.arange(size) % classes).tolist()
-
-
-def make_samples(embeddings, labels):
-    samples = []
-    for i, (embedding, label) in enumerate(zip(embeddings, labels, strict=True)):
-        sample = DataSample(metainfo={'img_path': f'images/{i}.jpg'}).set_gt_label(label)
-        sample.set_field(embedding, 'embedding')
-        samples.append(sample)
-    return samples
-
-
-def evaluate(embeddings, labels, topk=(1, 2, 4, 8), classes=None, order=None, batch=5):
-    """Go through MMEngine's own Evaluator, in the given order of samples."""
-    metric = RetrievalMetric(topk)
-    evaluator = Evaluator(metric)
-    if classes:
-        evaluator.dataset_meta = {'classes': classes}
-    samples = make_samples(embeddings, labels)
-    seen = [samples[i] for i in (order or range(len(samples)))]
-    for start in range(0, len(seen), batch):
-        evaluator.process(seen[start : start + batch], data_batch=None)
-    assert len(metric.results) == len(seen)
-    return evaluator.evaluate(len(samples))
+from dva_mm.evaluation import RetrievalMetric, entries
 
 
 def test_percentages_are_those_of_the_double_loop():
     embeddings, labels = make_set()
     got = evaluate(embeddings, labels)
     assert list(got) == [f'retrieval/Recall@{k}' for k in (1, 2, 4, 8)]
-    want = [naive_percent(embeddings, labels, k) for k in (1, 2, 4, 8)]
+    want = naive_recalls(embeddings, labels)
     assert list(got.values()) == pytest.approx(want, abs=1e-9)
     assert 0 < want[0] < want[3] < 100
 
@@ -86,14 +39,50 @@ def test_one_owned_float32_entry_per_image():
         assert torch.equal(embedding, row.detach().float())
 
 
-def test_padding_of_the_last_rank_is_cut():
+@pytest.mark.parametrize('indexed', [True, False])
+def test_padding_of_the_last_rank_is_cut(indexed):
     # Two ranks, 11 images: rank 0 sees 0, 2, .., 10, rank 1 sees 1, 3, .., 9 and image 0 again.
     embeddings, labels = make_set(size=11, classes=4)
-    padded = evaluate(embeddings, labels, topk=(1, 2), order=[*range(11), 0])
-    assert padded == evaluate(embeddings, labels, topk=(1, 2))
+    options = dict(topk=(1, 2), indexed=indexed)
+    padded = evaluate(embeddings, labels, order=[*range(11), 0], **options)
+    assert padded == evaluate(embeddings, labels, **options)
     # The duplicate would have been an answer: image 0 is a miss at K = 1 without it.
     duplicated = evaluate(torch.cat([embeddings, embeddings[:1]]), [*labels, 0], topk=(1, 2))
     assert duplicated['retrieval/Recall@1'] > padded['retrieval/Recall@1']
+
+
+ORDERS = [
+    [*range(0, 24, 2), *range(1, 24, 2)],
+    [0, 0, 1, 1, *range(24)],  # what a cut to the size of the data set would lose
+    [23, 22, 23, *range(22), 5, 6, 7],
+    # Four ranks with a run of images each, interleaved: the padding does not come last.
+    [i for row in range(7) for i in (row, 7 + row, 14 + row, (21 + row) % 24)],
+]
+
+
+@pytest.mark.parametrize('order', ORDERS)
+@pytest.mark.parametrize('meta', [None, {'num_queries': 10}])
+def test_figures_do_not_depend_on_order_and_padding(order, meta):
+    embeddings, labels = make_set(classes=5)
+    options = dict(meta=meta, metrics=ALL)
+    with mock.patch.object(entries, 'print_log') as log:
+        got = evaluate(embeddings, labels, order=order, **options)
+    assert got == evaluate(embeddings, labels, **options)
+    assert 0 < got['retrieval/MAP@R'] < 100
+    log.assert_not_called()
+
+
+def test_metrics_of_one_name_and_search_no_further_than_asked():
+    embeddings, labels = make_set(size=6, classes=2)
+    assert list(evaluate(embeddings, labels, metrics='precision_at_1')) == ['retrieval/Precision@1']
+    asked = []
+    metric = RetrievalMetric((1, 4), ('recall', 'r_precision'))
+    search = metric.calculator.knn_func
+    metric.calculator.knn_func = lambda *a: asked.append(a[1]) or search(*a)
+    embeddings, labels = make_set(size=30, classes=4)
+    metric.process(None, [s.to_dict() for s in make_samples(embeddings, labels)])
+    metric.evaluate(30)
+    assert asked == [7]  # eight images in the largest class
 
 
 def test_metric_starts_empty_after_evaluate():
@@ -103,7 +92,7 @@ def test_metric_starts_empty_after_evaluate():
         embeddings, labels = make_set(seed=seed)
         metric.process(None, [s.to_dict() for s in make_samples(embeddings, labels)])
         values.append(metric.evaluate(len(labels))['retrieval/Recall@1'])
-        assert values[-1] == pytest.approx(naive_percent(embeddings, labels, 1))
+        assert values[-1] == pytest.approx(naive_recalls(embeddings, labels)[0])
     assert values[0] != values[1]
 
 
@@ -121,83 +110,8 @@ def test_large_neighbouring_labels_stay_apart():
     assert got['retrieval/Recall@1'] == pytest.approx(100 / 3)
 
 
-@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf'), 0.0])
-def test_unusable_embeddings_are_refused(value):
-    embeddings, labels = make_set()
-    embeddings[7] = value
-    embeddings[9] = value
-    with pytest.raises(ValueError, match=r"2 of 24 embeddings .* 'images/7.jpg'"):
-        evaluate(embeddings, labels)
-
-
 def test_one_unusable_value_is_enough():
     embeddings, labels = make_set()
     embeddings[7, 2] = float('nan')
     with pytest.raises(ValueError, match='1 of 24 embeddings'):
         evaluate(embeddings, labels)
-
-
-def test_one_class_is_refused():
-    embeddings, _ = make_set()
-    with pytest.raises(ValueError, match=r'all 24 images are of class b \(1\)'):
-        evaluate(embeddings, [1] * 24, classes=['a', 'b'])
-
-
-def test_lone_classes_are_left_out_with_one_warning():
-    embeddings, _ = make_set(size=20)
-    labels = [0] * 6 + [1] * 7 + list(range(2, 9))
-    with mock.patch.object(module, 'print_log') as log:
-        got = evaluate(embeddings, labels, classes=[f'bird {i}' for i in range(4)])
-    want = [naive_percent(embeddings, labels, k) for k in (1, 2, 4, 8)]
-    assert list(got.values()) == pytest.approx(want)
-    log.assert_called_once()
-    message = log.call_args.args[0]
-    assert message.startswith('7 of 9 classes have a single image')
-    assert message.endswith('queries: bird 2 (2), bird 3 (3), 4, 5, 6, ...')
-
-
-def test_no_warning_without_lone_classes():
-    with mock.patch.object(module, 'print_log') as log:
-        evaluate(*make_set())
-    log.assert_not_called()
-
-
-def test_only_lone_classes_are_refused():
-    embeddings, _ = make_set()
-    with pytest.raises(ValueError, match='each of the 24 classes has a single image'):
-        evaluate(embeddings, list(range(24)))
-
-
-def test_k_beyond_the_test_set_is_refused():
-    embeddings, labels = make_set(size=6, classes=2)
-    assert evaluate(embeddings, labels, topk=5) == {'retrieval/Recall@5': 100}
-    with pytest.raises(ValueError, match='K = 6 images from a gallery of 5'):
-        evaluate(embeddings, labels, topk=(1, 6))
-
-
-def test_no_images_are_refused():
-    with pytest.raises(ValueError, match='no image was evaluated'):
-        RetrievalMetric().evaluate(0)
-
-
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        ({'embedding': None}, "'images/3.jpg' has no tensor 'embedding' (it has"),
-        ({'gt_label': None}, "'images/3.jpg' has no tensor 'gt_label'"),
-        ({'embedding': torch.zeros(1, 6)}, 'must be a vector (C,), got shape (1, 6)'),
-        ({'gt_label': torch.tensor([0, 1])}, 'must hold one class, got [0, 1]'),
-        ({'embedding': None, 'img_path': None}, 'an image of unknown path'),
-    ],
-)
-def test_incomplete_samples_are_refused(change, message):
-    sample = make_samples(*make_set())[3].to_dict() | change
-    sample = {key: value for key, value in sample.items() if value is not None}
-    with pytest.raises(ValueError, match=re.escape(message)):
-        RetrievalMetric().process(None, [sample])
-
-
-@pytest.mark.parametrize('topk', [0, (), (1, 'a')])
-def test_wrong_topk_is_refused(topk):
-    with pytest.raises(ValueError, match='positive integers'):
-        RetrievalMetric(topk)

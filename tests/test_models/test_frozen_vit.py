@@ -210,6 +210,7 @@ def test_encoder_info_names_the_encoder(arch):
         embed_dims=64 if isinstance(arch, str) else 32,
         num_blocks=6 if isinstance(arch, str) else 3,
         pooling='cls',
+        tuning=None,
     )
 
 

@@ -1,0 +1,14 @@
+# CUB-200-2011, open set, one view, batches of a few images of each of their classes.
+_base_ = 'cub_open.py'
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=256, backend='pillow', interpolation='bicubic'),
+    dict(type='RandomCrop', crop_size=224),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    drop_last=False,  # torch takes no drop_last beside a batch sampler
+    batch_sampler=dict(type='MPerClassSampler', m=4),
+    dataset=dict(pipeline=train_pipeline),
+)

@@ -1,0 +1,6 @@
+# Every weight of the encoder trains.
+ica = None
+tuning = dict(type='Full')
+neck = None
+lr = 1e-5
+head_lr_mult = 1000.0

@@ -1,0 +1,85 @@
+"""Stanford Cars, in either of its official layouts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .files import from_one_based, need, read_matlab
+from .record import Reading, Record
+
+_LABELLED = 'cars_test_annos_withlabels.mat'
+_BOX = ('bbox_x1', 'bbox_y1', 'bbox_x2', 'bbox_y2')
+_LAYOUT = f"""  ROOT/cars_annos.mat  ROOT/car_ims/*.jpg
+or, as the devkit has it,
+  ROOT/cars_train/*.jpg  ROOT/cars_test/*.jpg
+  ROOT/devkit/cars_meta.mat  ROOT/devkit/cars_train_annos.mat
+  ROOT/devkit/{_LABELLED} (a download of its own, also found in
+  ROOT; the devkit's cars_test_annos.mat has no labels)"""
+
+
+def read_cars(root: str | Path) -> Reading:
+    """Stanford Cars, or Cars196 (Krause et al., 3dRR 2013), found in whichever layout is there.
+
+    The single file ``cars_annos.mat`` is taken where both layouts are; classes are in the order of
+    their ids, which both share. Both hold the same images and the same official split.
+
+    Raises:
+        FileNotFoundError: if a file of the archive is missing; names source and layout.
+        ValueError: if a file is damaged, lacks the labels, or has a class without a name.
+    """
+    root = Path(root).expanduser()
+    source = 'https://ai.stanford.edu/~jkrause/cars/car_dataset.html'
+    if (root / 'cars_annos.mat').exists():
+        need(root, ('car_ims',), 'Stanford Cars', source, _LAYOUT)
+        path = root / 'cars_annos.mat'
+        annotations, names = read_matlab(path, 'annotations', 'class_names')
+        classes = [str(name) for name in names]
+        records = _records(
+            annotations, path, len(classes), 'relative_im_path', lambda row: row['test'] == 0
+        )
+        return Reading(
+            [record._replace(path=str(root / record.path)) for record in records], classes
+        )
+
+    labelled = f'devkit/{_LABELLED}'
+    if not (root / labelled).exists() and (root / _LABELLED).exists():
+        labelled = _LABELLED
+    train = 'devkit/cars_train_annos.mat'
+    files = ('devkit/cars_meta.mat', train, labelled, 'cars_train', 'cars_test')
+    need(root, files, 'Stanford Cars', source, _LAYOUT)
+    (names,) = read_matlab(root / 'devkit/cars_meta.mat', 'class_names')
+    classes = [str(name) for name in names]
+    records = []
+    for file, folder in ((train, 'cars_train'), (labelled, 'cars_test')):
+        (annotations,) = read_matlab(root / file, 'annotations')
+        side = _records(
+            annotations, root / file, len(classes), 'fname', lambda row, f=folder: f == 'cars_train'
+        )
+        records += [record._replace(path=str(root / folder / record.path)) for record in side]
+    return Reading(records, classes)
+
+
+def _records(
+    annotations: np.ndarray,
+    path: Path,
+    num_classes: int,
+    name: str,
+    is_train: Callable[[np.void], bool],
+) -> list[Record]:
+    """The records of a struct array, their paths as field ``name`` has them."""
+    fields = (name, 'class', *_BOX)
+    missing = [field for field in fields if field not in (annotations.dtype.names or ())]
+    if missing:
+        raise ValueError(f'{path}: annotations lack {", ".join(missing)}')
+    records = []
+    for number, row in enumerate(annotations, start=1):
+        label = int(row['class']) - 1
+        if not 0 <= label < num_classes:
+            raise ValueError(
+                f'{path}, entry {number} ({row[name]}): class {label + 1} has no name; there are '
+                f'{num_classes} class names'
+            )
+        box = from_one_based(*(row[side] for side in _BOX))
+        records.append(Record(str(row[name]), label, bool(is_train(row)), box))
+    return records

@@ -1,0 +1,107 @@
+"""iNaturalist's competitions: COCO-style JSON."""
+
+import json
+from pathlib import Path
+
+from .files import Box, area, need, read_lines
+from .record import Reading, Record
+
+_LISTS = {side: f'Inat_dataset_splits/Inaturalist_{side}_set1.txt' for side in ('train', 'test')}
+_LAYOUT = """  ROOT/train2018.json  ROOT/val2018.json
+  ROOT/train_val2018/Plantae/7477/*.jpg ... (as the JSON files name them)
+  ROOT/categories.json (optional: the names without obfuscation)
+  ROOT/Inat_dataset_splits/Inaturalist_train_set1.txt  and  ..._test_set1.txt (optional: the
+  retrieval split of Smooth-AP, https://github.com/Andrew-Brown1/Smooth_AP)"""
+
+
+def read_inaturalist(root: str | Path) -> Reading:
+    """iNaturalist (Van Horn et al., CVPR 2018) of any year, or a data set in its format.
+
+    The pair ``train*.json`` and ``val*.json`` is the official, closed-set split. Classes are in
+    the order of their ids; the super-class is the family, or where the categories have none the
+    supercategory. With Smooth-AP's lists (Brown et al., ECCV 2020) their classes train and test in
+    the open-set protocol, else the halves. An image with boxes (2017) has its largest.
+
+    Raises:
+        FileNotFoundError: if a file of the archive is missing; names source and layout.
+        ValueError: if a file is damaged or the files disagree.
+    """
+    root = Path(root).expanduser()
+    source = 'https://github.com/visipedia/inat_comp'
+    pairs = [
+        (path, path.with_name(path.name.replace('train', 'val', 1)))
+        for path in sorted(root.glob('train*.json'))
+    ]
+    pairs = [(train, val) for train, val in pairs if val.exists()]
+    if len(pairs) > 1:
+        names = ', '.join(f'{train.name} and {val.name}' for train, val in pairs)
+        raise ValueError(f'{root} has several editions: {names}; give each a folder of its own')
+    if not pairs:
+        need(root, ('train2018.json', 'val2018.json'), 'iNaturalist', source, _LAYOUT)
+    sides = [(path, *_load(path, 'images', 'annotations', 'categories')) for path in pairs[0]]
+
+    categories = sides[0][3]
+    if (root / 'categories.json').exists():
+        categories = json.loads((root / 'categories.json').read_text(encoding='utf-8'))
+    categories = sorted(categories, key=lambda category: category['id'])
+    index = {category['id']: i for i, category in enumerate(categories)}
+    records, labels = [], {}
+    for path, images, annotations, _ in sides:
+        categories_of, boxes = _join(path, annotations)
+        for image in images:
+            if categories_of.get(image['id']) not in index:
+                raise ValueError(
+                    f'{path}: image {image["id"]} ({image["file_name"]}) has no annotation, or one '
+                    'of a category without a name'
+                )
+            label = labels[image['file_name']] = index[categories_of[image['id']]]
+            box = max(boxes.get(image['id'], ()), key=area, default=None)
+            file = f'{root}/{image["file_name"]}'
+            records.append(Record(file, label, path == pairs[0][0], box))
+    families = [category.get('family', category.get('supercategory')) for category in categories]
+    return Reading(
+        records,
+        [category['name'] for category in categories],
+        None if None in families else families,
+        _open_classes(root, labels),
+    )
+
+
+def _load(path: Path, *names: str) -> list[list[dict]]:
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        return [content[name] for name in names]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is no COCO-style JSON file: {error!r}') from error
+
+
+def _join(path: Path, annotations: list[dict]) -> tuple[dict, dict[int, list[Box]]]:
+    """Category and boxes of each image."""
+    categories: dict[int, int] = {}
+    boxes: dict[int, list[Box]] = {}
+    for annotation in annotations:
+        image, category = annotation['image_id'], annotation['category_id']
+        if categories.setdefault(image, category) != category:
+            raise ValueError(
+                f'{path}: image {image} is of category {categories[image]} and of {category}'
+            )
+        if annotation.get('bbox'):
+            x, y, width, height = annotation['bbox']
+            boxes.setdefault(image, []).append((x, y, x + width, y + height))
+    return categories, boxes
+
+
+def _open_classes(root: Path, labels: dict[str, int]) -> frozenset[int] | None:
+    """The labels that train by Smooth-AP's lists; None without the lists."""
+    if not all((root / path).exists() for path in _LISTS.values()):
+        return None
+    sides = {}
+    for side, file in _LISTS.items():
+        files = [line for _, line in read_lines(root / file)]
+        unknown = [name for name in files if name not in labels]
+        if unknown:
+            raise ValueError(f'{root / file} names {unknown[0]}, which the JSON files do not know')
+        sides[side] = {labels[name] for name in files}
+    if both := sides['train'] & sides['test']:
+        raise ValueError(f'{root / "Inat_dataset_splits"}: {len(both)} classes are on both sides')
+    return frozenset(sides['train'])

@@ -1,0 +1,71 @@
+"""In-Shop Clothes Retrieval, a part of DeepFashion."""
+
+from pathlib import Path
+
+from .files import Box, from_one_based, need, parse_numbers, read_columns
+from .record import Reading, Record
+
+_STATUS = ('train', 'query', 'gallery')
+_LAYOUT = """  ROOT/Eval/list_eval_partition.txt (also found in ROOT)
+  ROOT/Img/img/WOMEN/Dresses/id_00000002/*.jpg ... (img.zip; ROOT/img also serves)
+  ROOT/Anno/list_bbox_inshop.txt (optional, also found in ROOT)"""
+
+
+def read_inshop(root: str | Path) -> Reading:
+    """In-Shop Clothes Retrieval (Liu et al., DeepFashion, CVPR 2016).
+
+    A class is one item of clothing; the super-class is the folder of its first image, such as
+    'WOMEN/Dresses'. The official split is open-set, and its test side has queries and a gallery.
+    The boxes are those of the small pictures (``img.zip``); without their file there are none.
+
+    Raises:
+        FileNotFoundError: if a file of the archive is missing; names source and layout.
+        ValueError: if a list is malformed, an item is on both sides, or an image has no box.
+    """
+    root = Path(root).expanduser()
+    partition = _either(root, 'Eval/list_eval_partition.txt', 'list_eval_partition.txt')
+    images = _either(root, 'Img/img', 'img')
+    source = (
+        'https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html '
+        '(Img/img.zip, Eval and Anno)'
+    )
+    need(root, (partition, images), 'In-Shop Clothes Retrieval', source, _LAYOUT)
+    path = root / partition
+    entries: list[tuple[str, str, str]] = []
+    items: dict[str, tuple[bool, str]] = {}
+    columns = 'image_name item_id evaluation_status'
+    for number, (file, item, status) in read_columns(path, columns, skip=2):
+        if status not in _STATUS:
+            raise ValueError(f'{path}, line {number}: status {status!r} is none of {_STATUS}')
+        is_train, _ = items.setdefault(item, (status == 'train', '/'.join(file.split('/')[1:-2])))
+        if is_train != (status == 'train'):
+            raise ValueError(f'{path}, line {number}: item {item} is on both sides')
+        entries.append((file, item, status))
+    boxes = _read_boxes(root / _either(root, 'Anno/list_bbox_inshop.txt', 'list_bbox_inshop.txt'))
+    names = sorted(items)
+    index = {item: i for i, item in enumerate(names)}
+    folder = f'{(root / images).parent}/'
+    records = []
+    for file, item, status in entries:
+        if boxes and file not in boxes:
+            raise ValueError(f'{root}: list_bbox_inshop.txt lacks {file}')
+        is_query = None if status == 'train' else status == 'query'
+        box = boxes.get(file)
+        records.append(Record(folder + file, index[item], status == 'train', box, is_query))
+    return Reading(records, names, [items[item][1] for item in names])
+
+
+def _either(root: Path, name: str, other: str) -> str:
+    """``other`` where only that exists, else ``name``."""
+    return other if not (root / name).exists() and (root / other).exists() else name
+
+
+def _read_boxes(path: Path) -> dict[str, Box]:
+    boxes: dict[str, Box] = {}
+    if path.exists():
+        columns = 'image_name clothes_type pose_type x_1 y_1 x_2 y_2'
+        for number, (file, _, _, *corners) in read_columns(path, columns, skip=2):
+            place = f'{path}, line {number}'
+            numbers = parse_numbers(' '.join(corners), 4, 'x_1, y_1, x_2 and y_2', place)
+            boxes[file] = from_one_based(*numbers)
+    return boxes

@@ -1,0 +1,152 @@
+"""The registered data set's sides: held-out classes, galleries, super-classes and the check."""
+
+import functools
+import logging
+from pathlib import Path
+
+import archives
+import pytest
+from tiny_data import write_cub
+
+from dva_mm.datasets import PUBLISHED, FineGrainedDataset
+
+# Serialising would cost a gc.collect() for each data set.
+dataset_of = functools.partial(FineGrainedDataset, serialize_data=False)
+
+
+@pytest.fixture(scope='module')
+def cub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cub(tmp_path_factory.mktemp('cub'), num_classes=5, images_per_class=4)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(val_classes=1.0), 'val_classes is a share, at least 0 and below 1; got 1.0'),
+        (dict(val_classes=-0.1), 'val_classes is a share'),
+        (dict(val_classes=float('nan')), 'val_classes is a share'),
+        (dict(split='val'), "split='val' needs val_classes.*set val_classes=0.2"),
+        (dict(gallery='train', split='test'), "gallery='train' needs protocol='closed'.*'open'"),
+        (
+            dict(gallery='train', protocol='closed'),
+            "needs .*split='test', got 'closed' and 'train'",
+        ),
+    ],
+)
+def test_options_that_do_not_suit_are_refused_before_anything_is_read(
+    tmp_path: Path, options: dict, message: str
+):
+    with pytest.raises(ValueError, match=message):
+        dataset_of(str(tmp_path / 'nowhere'), **options)
+
+
+def test_held_out_classes_leave_training_and_are_validation(tmp_path: Path):
+    root = write_cub(tmp_path, num_classes=10, images_per_class=2)
+    sides = {
+        split: dataset_of(str(root), split=split, val_classes=0.4)
+        for split in ('train', 'val', 'test')
+    }
+    names = {
+        split: [name[:3] for name in side.metainfo['classes']] for split, side in sides.items()
+    }
+    assert names == dict(
+        train=['001', '002', '003'],
+        val=['004', '005'],
+        test=['006', '007', '008', '009', '010'],
+    )
+    assert list(sides['val'].get_gt_labels()) == [0, 0, 1, 1]
+    assert [side.test_mode for side in sides.values()] == [False, True, True]
+
+
+def test_queries_come_first_and_are_counted(tmp_path: Path):
+    root = archives.write_inshop(tmp_path, num_classes=4, images_per_class=3)
+    test = dataset_of(str(root), reader='inshop', split='test')
+    assert test.metainfo['num_queries'] == 4
+    names = [Path(test.get_data_info(i)['img_path']).name[:4] for i in range(len(test))]
+    assert names == ['01_1', '01_2', '01_1', '01_2', '01_3', '01_3']
+    assert [test.get_data_info(i)['sample_idx'] for i in range(6)] == [0, 1, 2, 3, 4, 5]
+    assert 'num_queries' not in dataset_of(str(root), reader='inshop').metainfo
+
+
+def test_a_csv_file_is_a_data_root(tmp_path: Path):
+    lines = ['path,label,split', 'a.jpg,owl,train', 'b.jpg,auk,train', 'c.jpg,yak,train']
+    lines += [f'{split}{i}.jpg,{i},{split}' for i in (1, 2) for split in ('gallery', 'query')]
+    (tmp_path / 'mine.csv').write_text('\n'.join(lines))
+    test = dataset_of(str(tmp_path / 'mine.csv'), reader='csv', split='test')
+    names = ['query1.jpg', 'query2.jpg', 'gallery1.jpg', 'gallery2.jpg']
+    assert [test.get_data_info(i)['img_path'] for i in range(4)] == [
+        str(tmp_path / name) for name in names
+    ]
+    assert test.metainfo['num_queries'] == 2
+    assert test.metainfo['classes'] == ('1', '2')
+
+
+def test_training_images_as_gallery(cub: Path):
+    options = dict(data_root=str(cub), protocol='closed', split='test')
+    alone = dataset_of(**options)
+    dataset = dataset_of(**options, gallery='train')
+    assert 'num_queries' not in alone.metainfo
+    assert dataset.metainfo['num_queries'] == len(alone) == 10
+    assert len(dataset) == 20
+    paths = [dataset.get_data_info(i)['img_path'] for i in range(20)]
+    assert paths[:10] == [alone.get_data_info(i)['img_path'] for i in range(10)]
+    assert {path[-5] for path in paths[10:]} == {'0', '1'}
+    assert dataset.metainfo['classes'] == alone.metainfo['classes']
+
+
+def test_an_open_set_data_set_has_no_closed_protocol(tmp_path: Path):
+    root = archives.write_sop(tmp_path)
+    with pytest.raises(ValueError, match="no class on both sides. Use protocol='open'"):
+        dataset_of(str(root), reader='sop', protocol='closed')
+
+
+def test_super_classes_go_with_the_classes_that_are_left(tmp_path: Path, cub: Path):
+    root = archives.write_aircraft(tmp_path, num_classes=6)
+    dataset = dataset_of(str(root), reader='aircraft', split='test')
+    assert dataset.metainfo['classes'] == ('Model 4/A', 'Model 5/A', 'Model 6/A')
+    assert dataset.metainfo['super_classes'] == ('Family 2', 'Family 3', 'Family 3')
+    assert 'super_classes' not in dataset_of(str(cub)).metainfo
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the data set logs."""
+    logged = []
+
+    def record(message: str, logger: str, level: int) -> None:
+        assert (logger, level) == ('current', logging.WARNING)
+        logged.append(message)
+
+    monkeypatch.setattr('dva_mm.datasets.fine_grained.print_log', record)
+    return logged
+
+
+def test_other_numbers_than_the_published_ones_give_one_warning(cub: Path, warnings: list[str]):
+    dataset_of(str(cub), split='test', val_classes=0.1)
+    (message,) = warnings
+    assert message.startswith(f'{cub} is not the CUB-200-2011 of the papers: 5 classes (published')
+    assert '12 images on the open-set test side (published: 5,924)' in message
+
+
+def test_right_numbers_and_other_data_give_no_warning(
+    cub: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    numbers = PUBLISHED['cub']._replace(
+        classes=5, images=20, open_classes=(2, 3), open_images=(8, 12), closed_images=(10, 10)
+    )
+    monkeypatch.setitem(PUBLISHED, 'cub', numbers)
+    # The check is of the archive, so holding classes out does not disturb it.
+    root = write_cub(tmp_path / 'ten', num_classes=10, images_per_class=2)
+    dataset_of(str(cub))
+    dataset_of(str(cub), protocol='closed', split='val', val_classes=0.2)
+    assert warnings == []
+    dataset_of(str(root))
+    assert len(warnings) == 1
+
+
+def test_repr_names_what_is_held_out_and_searched(cub: Path):
+    options = dict(protocol='closed', val_classes=0.4)
+    assert 'val_classes=0.4' in repr(dataset_of(str(cub), split='val', **options))
+    text = repr(dataset_of(str(cub), protocol='closed', split='test', gallery='train'))
+    assert "gallery='train'" in text
+    assert 'val_classes' not in text

@@ -1,0 +1,71 @@
+from unittest import mock
+
+import pytest
+import torch
+
+from dva_mm.evaluation import entries
+from dva_mm.evaluation.entries import check_embeddings, order_entries, path_of
+
+
+def entry(index, path=None, mark=None):
+    return dict(sample_idx=index, img_path=path, mark=mark)
+
+
+def marks(results, *args, **kwargs):
+    return [kept['mark'] for kept in order_entries(results, *args, **kwargs)]
+
+
+@pytest.fixture
+def log():
+    with mock.patch.object(entries, 'print_log') as log:
+        yield log
+
+
+def test_entries_are_sorted_and_the_first_of_each_image_stays(log):
+    # 10 comes after 9, as a number.
+    seen = [entry(10, mark='a'), entry(2, mark='b'), entry(10, mark='c'), entry(9, mark='d')]
+    assert marks(seen, 3) == marks(seen, None) == ['b', 'd', 'a']
+    log.assert_not_called()
+
+
+def test_parts_of_a_concatenated_data_set_are_kept_apart(log):
+    seen = [entry(i, f'{name}/{i}.jpg', f'{name}{i}') for name in 'ba' for i in (1, 0)]
+    assert marks([*seen, *seen], 4) == ['a0', 'b0', 'a1', 'b1']
+    with pytest.raises(ValueError, match=r"sample_idx 0 stands for 'a/0.jpg' and for 'b/0.jpg'"):
+        order_entries(seen, 4, unique=True)
+    assert marks([*seen[:2], *seen[:2]], 2, unique=True) == ['b0', 'b1']
+    log.assert_not_called()
+
+
+@pytest.mark.parametrize('missing', [0, 2])
+def test_without_every_index_the_first_ones_are_taken_as_they_come(log, missing):
+    seen = [entry(i, mark=i) for i in (3, 1, 0, 3)]
+    seen[missing]['sample_idx'] = None
+    assert marks(seen, 3) == [3, 1, 0]
+    assert marks(seen, None) == [3, 1, 0, 3]
+    log.assert_not_called()
+
+
+def test_missing_images_are_counted(log):
+    order_entries([entry(0), entry(1), entry(1)], 4)
+    assert log.call_args.args[0].startswith('2 of the 4 images of the data set were evaluated')
+
+
+@pytest.mark.parametrize('row', [0, 2, 3, 6])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_wrong_value_is_found_in_any_block(monkeypatch, row, value):
+    monkeypatch.setattr(entries, 'ROWS', 3)
+    embeddings = torch.eye(7)  # zeros, but no row of them
+    images = [entry(i, f'{i}.jpg') for i in range(7)]
+    check_embeddings(embeddings, images)
+    embeddings[row, 4] = value
+    with pytest.raises(ValueError, match=f"1 of 7 embeddings .* '{row}.jpg'"):
+        check_embeddings(embeddings, images)
+    embeddings[row:] = 0
+    with pytest.raises(ValueError, match=f"{7 - row} of 7 embeddings .* '{row}.jpg'"):
+        check_embeddings(embeddings, images)
+
+
+def test_an_image_without_a_path_has_a_name_too():
+    assert path_of({'img_path': 'a b.jpg'}) == "'a b.jpg'"
+    assert path_of({}) == path_of({'img_path': None}) == "'an image of unknown path'"

@@ -1,0 +1,184 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_data import write_cub, write_folder
+
+from dva_mm.datasets.published import PUBLISHED
+from dva_mm.datasets.readers import read_cub
+from dva_mm.prepare import Report, check_data
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four classes of four images, without published numbers to differ from."""
+    monkeypatch.delitem(PUBLISHED, 'cub')
+    return write_cub(tmp_path / 'cub', 4, 4)
+
+
+def image(root: Path, label: int, index: int) -> Path:
+    return root / 'images' / f'{label + 1:03d}.Class_{label + 1}' / f'{index}.png'
+
+
+def set_box(root: Path, number: int, box: str) -> None:
+    """``box``: x, y, width, height."""
+    path = root / 'bounding_boxes.txt'
+    lines = [
+        f'{number} {box}' if i == number else line
+        for i, line in enumerate(path.read_text().splitlines(), start=1)
+    ]
+    path.write_text('\n'.join(lines))
+
+
+def findings(report: Report) -> dict[str, list[str]]:
+    return {**report.damage, **report.problems, **report.notes}
+
+
+def test_a_sound_data_set(root):
+    report = check_data(root, 'cub')
+    assert report.ok and findings(report) == {}
+    assert (report.images, report.classes, report.boxes) == (16, 4, 16)
+    assert report.sides == {
+        'open': {'train': dict(classes=2, images=8), 'test': dict(classes=2, images=8)},
+        'closed': {'train': dict(classes=4, images=8), 'test': dict(classes=4, images=8)},
+    }
+    lines = str(report).splitlines()
+    assert lines[0] == f'{root} (reader cub): 16 images of 4 classes, 16 with a box'
+    assert lines[2].split() == ['open', 'train', '2', '8']
+    assert lines[-1] == '  OK'
+
+
+def test_broken_images_are_damage(root):
+    image(root, 0, 0).unlink()
+    image(root, 1, 1).write_bytes(image(root, 1, 1).read_bytes()[:-200])
+    image(root, 2, 2).write_text('Sorry')
+    report = check_data(root, 'cub')
+    assert not report.ok and not report.problems and not report.notes
+    names = {kind: [case.split(':')[0] for case in cases] for kind, cases in report.damage.items()}
+    assert names == {
+        'missing images': ['images/001.Class_1/0.png'],
+        'truncated or damaged images': ['images/002.Class_2/1.png'],
+        'unreadable images': ['images/003.Class_3/2.png'],
+    }
+    assert 'DAMAGE: missing images: 1' in str(report) and str(report).endswith('NOT OK')
+    fast = check_data(root, 'cub', fast=True)
+    assert sorted(fast.damage) == ['missing images', 'unreadable images']
+
+
+@pytest.mark.parametrize(
+    ('first', 'second', 'kinds'),
+    [
+        # (label, index); classes 0 and 1 train in the open set, images 0 and 1 in the closed set
+        ((0, 0), (0, 1), ['equal images on one side']),
+        ((0, 0), (0, 2), ['equal images in train and test (closed)']),
+        ((2, 1), (2, 3), ['equal images in train and test (closed)']),
+        ((0, 0), (1, 1), ['equal images of different classes']),
+        (
+            (0, 0),
+            (2, 1),
+            ['equal images in train and test (open)', 'equal images of different classes'],
+        ),
+        (
+            (0, 0),
+            (3, 3),
+            [
+                'equal images in train and test (closed)',
+                'equal images in train and test (open)',
+                'equal images of different classes',
+            ],
+        ),
+    ],
+)
+def test_equal_images(root, first, second, kinds):
+    shutil.copyfile(image(root, *first), image(root, *second))
+    report = check_data(root, 'cub')
+    found = findings(report)
+    assert sorted(found) == kinds
+    assert not report.damage and report.ok == (kinds == ['equal images on one side'])
+    for (case,) in found.values():
+        for label, index in (first, second):
+            assert f'images/00{label + 1}.Class_{label + 1}/{index}.png [00{label + 1}.' in case
+    assert check_data(root, 'cub', fast=True).ok
+
+
+def test_boxes(root):
+    set_box(root, 1, '3 4 0 5')
+    set_box(root, 2, '100 4 5 5')
+    set_box(root, 3, '40 30 20 5')
+    report = check_data(root, 'cub')
+    place = 'images/001.Class_1/'
+    assert report.problems == {
+        'boxes without area': [
+            f'{place}0.png: x1, y1, x2, y2 = 3, 4, 3, 9 of an image 48 wide and 40 high'
+        ],
+        'boxes outside their image': [
+            f'{place}1.png: x1, y1, x2, y2 = 100, 4, 105, 9 of an image 48 wide and 40 high'
+        ],
+    }
+    assert list(report.notes) == ['boxes over the edge'] and not report.damage
+    assert findings(check_data(root, 'cub', fast=True)) == findings(report)
+
+
+def test_missing_boxes(root, monkeypatch, tmp_path):
+    reading = read_cub(root)
+    without = [record._replace(box=None) for record in reading.records[:2]]
+    partly = reading._replace(records=without + reading.records[2:])
+    monkeypatch.setitem(check_data.__globals__['READERS'], 'cub', lambda root: partly)
+    report = check_data(root, 'cub')
+    assert report.ok and report.boxes == 14
+    assert report.notes == {
+        'images without a box': ['images/001.Class_1/0.png', 'images/001.Class_1/1.png']
+    }
+    folder = check_data(write_folder(tmp_path / 'folder', {'a': 3, 'b': 2}), 'folder')
+    assert folder.boxes == 0 and folder.notes == {}  # a data set without boxes lacks none
+
+
+def test_published_numbers(root, monkeypatch):
+    official = PUBLISHED['cars']._replace(
+        classes=4, images=16, open_classes=(2, 2), open_images=(8, 8), closed_images=(8, 8)
+    )
+    monkeypatch.setitem(PUBLISHED, 'cub', official)
+    assert check_data(root, 'cub').ok
+    monkeypatch.setitem(PUBLISHED, 'cub', official._replace(images=17, closed_images=(9, 8)))
+    assert check_data(root, 'cub').damage == {
+        'numbers other than published': [
+            '16 images (published: 17)',
+            '8 images on the closed-set training side (published: 9)',
+        ]
+    }
+
+
+def test_a_protocol_that_does_not_suit(root, monkeypatch):
+    """The official split of Stanford Online Products has no class on both sides."""
+    reading = read_cub(root)
+    records = [record._replace(is_train=record.label < 2) for record in reading.records]
+    monkeypatch.setitem(
+        check_data.__globals__['READERS'], 'cub', lambda root: reading._replace(records=records)
+    )
+    report = check_data(root, 'cub')
+    assert report.ok and list(report.sides) == ['open']
+    assert report.notes['protocols that do not suit'][0].startswith('closed: ')
+
+
+def test_long_lists_are_cut_on_screen_only(root, tmp_path):
+    for path in (root / 'images').rglob('*.png'):
+        path.unlink()
+    report = check_data(root, 'cub')
+    assert str(report).count('.png') == 5 and '... and 11 more' in str(report)
+    report.save(tmp_path / 'new' / 'report.json')
+    saved = json.loads((tmp_path / 'new' / 'report.json').read_text())
+    assert saved['ok'] is False and len(saved['damage']['missing images']) == 16
+    assert saved['sides']['open']['test'] == {'classes': 2, 'images': 8}
+
+
+@pytest.mark.parametrize('wrong', [dict(reader='cubs'), dict(reader='cub', protocols=['half'])])
+def test_unknown_names(root, wrong):
+    with pytest.raises(ValueError, match='must be one of'):
+        check_data(root, **wrong)
+
+
+def test_one_protocol(root):
+    shutil.copyfile(image(root, 0, 0), image(root, 0, 2))
+    assert check_data(root, 'cub', protocols=['open']).ok
+    assert not check_data(root, 'cub', protocols=['closed']).ok
