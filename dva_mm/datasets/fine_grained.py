@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from .box_cache import load_box_cache
 from .protocols import PROTOCOLS, select_side
 from .published import PUBLISHED, find_differences
 from .readers import READERS, Reading
@@ -64,6 +65,8 @@ class FineGrainedDataset(BaseDataset):
         gallery: 'train' searches the training images for each test image, in the closed-set
             protocol's 'test'. None searches the other test images, or the official gallery.
             Defaults to None.
+        boxes: 'annotation' takes the boxes that the reader found; else a file of boxes that
+            tools/cache_boxes.py wrote for these images. Defaults to 'annotation'.
         **kwargs: Options of mmpretrain's BaseDataset, ``pipeline`` above all.
 
     Raises:
@@ -80,6 +83,7 @@ class FineGrainedDataset(BaseDataset):
         split: str = 'train',
         val_classes: float = 0.0,
         gallery: str | None = None,
+        boxes: str = 'annotation',
         **kwargs,
     ) -> None:
         for name, value, known in (
@@ -113,6 +117,7 @@ class FineGrainedDataset(BaseDataset):
         self.split = split
         self.val_classes = val_classes
         self.gallery = gallery
+        self.boxes = boxes
         # Shared memory, so that workers kept alive between epochs see the epoch as well.
         self._seed = torch.full((2,), -1, dtype=torch.int64).share_memory_()
         kwargs = {'ann_file': '', 'test_mode': split != 'train', **kwargs}
@@ -137,11 +142,16 @@ class FineGrainedDataset(BaseDataset):
         if any(record.is_query is not None for record in chosen):
             self._metainfo['num_queries'] = sum(record.is_query is True for record in chosen)
         index = {label: i for i, label in enumerate(labels)}
+        boxes = {record.path: record.box for record in chosen}
+        if self.boxes != 'annotation':
+            boxes = load_box_cache(self.boxes, self.data_root, list(boxes))
         return [
             dict(
                 img_path=record.path,
                 gt_label=index[record.label],
-                box=None if record.box is None else np.asarray(record.box, dtype=np.float32),
+                box=None
+                if boxes[record.path] is None
+                else np.asarray(boxes[record.path], dtype=np.float32),
             )
             for record in chosen
         ]

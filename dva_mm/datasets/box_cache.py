@@ -1,0 +1,252 @@
+"""The file of an image set's boxes: JSON lines, a header and one line an image.
+
+The header names the source with its options and the images (their number and fingerprint). An
+entry holds the image's path below the data root, its size, its box and the box's score. Sizes and
+boxes are in pixels of the image as it is shown: a photograph's EXIF orientation is applied, as
+MMCV's loader does.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from PIL import Image
+
+import dva_mm
+
+FORMAT = 'dva_mm boxes'
+VERSION = 1
+FALLBACK = 'fallback'
+CHECKED_SIZES = 4000
+"""Of so many images the size is read when a file is loaded, evenly spread over a larger set."""
+_ORIENTATION, _TRANSPOSED = 0x0112, (5, 6, 7, 8)  # EXIF
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class BoxEntry:
+    """One image's box."""
+
+    image: str
+    """Path below the data root, with '/'."""
+    width: int
+    height: int
+    x1: float
+    y1: float
+    x2: float
+    """The first column outside; y2 likewise the first row."""
+    y2: float
+    score: float
+    """Higher is surer; 0 for a fallback."""
+    source: str
+    """'annotation', 'attention', 'grounding-dino', or 'fallback': no box, the whole image."""
+
+    @property
+    def box(self) -> Box:
+        """x1, y1, x2, y2 in pixels."""
+        return self.x1, self.y1, self.x2, self.y2
+
+
+def image_root(data_root: str | Path) -> Path:
+    """The folder of a data set; of one that is a file, such as a CSV, the file's folder."""
+    root = Path(os.path.abspath(os.path.expanduser(data_root)))
+    return root.parent if root.is_file() else root
+
+
+def relative_paths(paths: Iterable[str | Path], data_root: str | Path) -> list[str]:
+    """Paths below the data root, as a file of boxes names them.
+
+    Raises:
+        ValueError: if a path lies elsewhere.
+    """
+    root = image_root(data_root)
+    relative = []
+    for path in paths:
+        name = os.path.relpath(os.path.abspath(os.path.expanduser(path)), root)
+        if name.startswith(os.pardir):
+            raise ValueError(f'the image {path} does not lie below the data root {root}')
+        relative.append(Path(name).as_posix())
+    return relative
+
+
+def fingerprint(images: Iterable[str]) -> str:
+    """SHA-256 over the sorted relative paths of a set of images, in hexadecimal."""
+    return hashlib.sha256('\n'.join(sorted(images)).encode()).hexdigest()
+
+
+def make_header(source: str, options: dict, images: Sequence[str]) -> dict:
+    """The first line of a file of boxes.
+
+    Args:
+        source: 'annotation', 'attention' or 'grounding-dino'.
+        options: What decides on the boxes: model, thresholds and the like; plain JSON values.
+        images: Relative paths of all images.
+    """
+    return dict(
+        format=FORMAT,
+        version=VERSION,
+        source=source,
+        options=options,
+        num_images=len(images),
+        fingerprint=fingerprint(images),
+        created_by=f'dva_mm {dva_mm.__version__}',
+    )
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of an image as it is shown, read from the file's head alone."""
+    with Image.open(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION) in _TRANSPOSED
+    return (height, width) if turned else (width, height)
+
+
+def write_box_cache(file: str | Path, header: dict, entries: Iterable[BoxEntry]) -> None:
+    """Write a file of boxes, sorted by image; it appears complete or not at all."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [header, *map(asdict, sorted(entries, key=lambda entry: entry.image))]
+    with NamedTemporaryFile(
+        'w', encoding='utf-8', dir=file.parent, prefix=f'.{file.name}.', delete=False
+    ) as part:
+        try:
+            part.writelines(json.dumps(line) + '\n' for line in lines)
+            part.flush()
+            os.fsync(part.fileno())
+            os.chmod(part.name, 0o644)  # temporary files are private
+            os.replace(part.name, file)
+        except BaseException:
+            os.unlink(part.name)
+            raise
+
+
+def read_header(file: str | Path) -> dict:
+    """The header of a file of boxes.
+
+    Raises:
+        FileNotFoundError: if the file does not exist; says how to make it.
+        ValueError: if it is no file of boxes, or of another version.
+    """
+    file = Path(file).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(
+            f'there is no file of boxes {file.absolute()}; write it with '
+            f'tools/cache_boxes.py CONFIG --source attention --out {file}'
+        )
+    with file.open(encoding='utf-8', errors='replace') as lines:
+        return _parse_header(file, lines.readline())
+
+
+def _parse_header(file: Path, line: str) -> dict:
+    try:
+        header = json.loads(line)
+        known = header['format'] == FORMAT
+    except (ValueError, TypeError, KeyError):
+        known = False
+    if not known:
+        raise ValueError(f'{file} is no file of boxes: its first line is {line[:60]!r}')
+    if header['version'] != VERSION:
+        raise ValueError(
+            f'{file} has version {header["version"]} of the format, this dva_mm reads {VERSION}; '
+            'write it again'
+        )
+    return header
+
+
+def parse_entry(line: str) -> BoxEntry:
+    """An entry from its line of JSON.
+
+    Raises:
+        ValueError: if the line is torn, has other fields, or its box is not inside the image.
+    """
+    try:
+        entry = BoxEntry(**json.loads(line))
+        numbers = [float(value) for value in (*entry.box, entry.score)]
+    except TypeError as error:
+        raise ValueError(f'no entry: {error}') from error
+    x1, y1, x2, y2 = entry.box
+    inside = 0 <= x1 < x2 <= entry.width and 0 <= y1 < y2 <= entry.height
+    if not inside or not all(map(math.isfinite, numbers)):
+        raise ValueError(
+            f'the box {entry.box} of {entry.image} (score {entry.score}) does not lie inside its '
+            f'{entry.width} x {entry.height} image'
+        )
+    return entry
+
+
+def read_box_cache(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
+    """Header and entries by image.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is no file of boxes, truncated, edited in its images, or has a box that
+            is not inside its image.
+    """
+    file = Path(file).expanduser()
+    header = read_header(file)
+    entries = {}
+    for number, line in enumerate(file.read_text(encoding='utf-8').splitlines()[1:], start=2):
+        try:
+            entry = parse_entry(line)
+        except ValueError as error:
+            raise ValueError(f'{file}, line {number}: {error}') from error
+        if entry.image in entries:
+            raise ValueError(f'{file}, line {number}: {entry.image} is there twice')
+        entries[entry.image] = entry
+    if len(entries) != header['num_images']:
+        raise ValueError(
+            f'{file} is not whole: {len(entries)} boxes, but its header counts '
+            f'{header["num_images"]} images; write it again'
+        )
+    if fingerprint(entries) != header['fingerprint']:
+        raise ValueError(f'{file}: its images are not those of its header; write it again')
+    return header, entries
+
+
+def load_box_cache(
+    file: str | Path, data_root: str | Path, paths: Sequence[str | Path]
+) -> dict[str, Box]:
+    """The boxes of some images, checked against the images.
+
+    The sizes that the file records are compared with those of the image files: of all up to
+    ``CHECKED_SIZES`` images, of as many evenly spaced ones in a larger set.
+
+    Args:
+        file: A file of boxes. It may hold more images than those asked for.
+        data_root: Folder of the data set.
+        paths: Image files below it.
+
+    Returns:
+        Box by path as given: x1, y1, x2, y2 in pixels. Of a fallback it is the whole image, which
+        leaves no background.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: as :func:`read_box_cache`; if an image is not in the file; if an image has
+            another size than the file says.
+    """
+    header, entries = read_box_cache(file)
+    images = relative_paths(paths, data_root)
+    if missing := [image for image in images if image not in entries]:
+        raise ValueError(
+            f'{file} was made for other images (fingerprint {header["fingerprint"][:12]}, '
+            f'{header["num_images"]} images): it lacks {len(missing)} of the {len(images)} asked '
+            f'for, first {missing[0]}; write one for them with tools/cache_boxes.py (--split all '
+            'covers both sides of every protocol)'
+        )
+    step = max(1, math.ceil(len(images) / CHECKED_SIZES))
+    for path, image in list(zip(paths, images, strict=True))[::step]:
+        entry, size = entries[image], image_size(Path(path).expanduser())
+        if size != (entry.width, entry.height):
+            raise ValueError(
+                f'{file}: the boxes were made for another version of the images: {path} has '
+                f'{size[0]} x {size[1]} pixels, the file says {entry.width} x {entry.height}; '
+                'write it again'
+            )
+    return {str(path): entries[image].box for path, image in zip(paths, images, strict=True)}
