@@ -1,5 +1,8 @@
+from .augment import RandomCropFlip
+from .box_cache import load_box_cache
 from .boxes import CenterBox, clip_box, scale_box
 from .fine_grained import FineGrainedDataset
+from .loading import LoadReducedImage, ResizeAntialiased, choose_reduction, resize_antialiased
 from .opa import OPA, background_view, discriminative_view
 from .protocols import select_closed, select_open, select_side
 from .published import PUBLISHED, Published, find_differences
@@ -28,17 +31,22 @@ __all__ = [
     'FineGrainedDataset',
     'FixedSetOfTriplets',
     'HierarchicalSampler',
+    'LoadReducedImage',
     'MPerClassSampler',
     'OPA',
     'PUBLISHED',
     'Published',
     'READERS',
+    'RandomCropFlip',
     'Reading',
     'Record',
+    'ResizeAntialiased',
     'background_view',
+    'choose_reduction',
     'clip_box',
     'discriminative_view',
     'find_differences',
+    'load_box_cache',
     'read_aircraft',
     'read_cars',
     'read_csv',
@@ -52,6 +60,7 @@ __all__ = [
     'read_nabirds',
     'read_pets',
     'read_sop',
+    'resize_antialiased',
     'scale_box',
     'select_closed',
     'select_open',

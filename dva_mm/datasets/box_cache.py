@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -103,7 +104,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """Width and height of an image as it is shown, read from the file's head alone."""
     with Image.open(path) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION) in _TRANSPOSED
+        exif = Image.Exif()  # image.getexif() would ask XMP as well, which OpenCV does not
+        with suppress(SyntaxError):  # broken EXIF turns nothing
+            exif.load(image.info.get('exif', b''))
+        turned = exif.get(_ORIENTATION) in _TRANSPOSED
     return (height, width) if turned else (width, height)
 
 

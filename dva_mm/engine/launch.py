@@ -135,11 +135,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
 def _load(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config)
-    options = dict(args.cfg_options or {})
-    shared = {name: options.pop(name) for name in _DATA_FIELDS if name in options}
-    cfg.merge_from_dict(options)
+    merge_options(cfg, args.cfg_options)
     for loader in (cfg[name] for name in _LOADERS if cfg.get(name)):
-        loader.dataset.update(shared)
         loader.setdefault('pin_memory', torch.cuda.is_available() and not args.no_pin_memory)
         persistent = not getattr(args, 'no_persistent_workers', False)
         loader.setdefault('persistent_workers', persistent and loader.get('num_workers', 0) > 0)
@@ -159,6 +156,19 @@ def _load(args: argparse.Namespace) -> Config:
             if cfg.get(name) is not None:  # usually an empty dict
                 cfg[name].fp16 = True
     return cfg
+
+
+def merge_options(cfg: Config, options: dict | None) -> None:
+    """Change a config as ``--cfg-options`` does, in place.
+
+    ``data_root``, ``protocol`` and ``reader`` change all data sets at once.
+    """
+    options = dict(options or {})
+    shared = {name: options.pop(name) for name in _DATA_FIELDS if name in options}
+    cfg.merge_from_dict(options)
+    for name in _LOADERS:
+        if cfg.get(name):
+            cfg[name].dataset.update(shared)
 
 
 def prepare_data(cfg: Config) -> None:

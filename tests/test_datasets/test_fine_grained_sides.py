@@ -5,10 +5,12 @@ import logging
 from pathlib import Path
 
 import archives
+import numpy as np
 import pytest
 from tiny_data import write_cub
 
 from dva_mm.datasets import PUBLISHED, FineGrainedDataset
+from dva_mm.datasets.box_cache import BoxEntry, make_header, relative_paths, write_box_cache
 
 # Serialising would cost a gc.collect() for each data set.
 dataset_of = functools.partial(FineGrainedDataset, serialize_data=False)
@@ -150,3 +152,31 @@ def test_repr_names_what_is_held_out_and_searched(cub: Path):
     text = repr(dataset_of(str(cub), protocol='closed', split='test', gallery='train'))
     assert "gallery='train'" in text
     assert 'val_classes' not in text
+
+
+def test_boxes_come_from_a_file_by_one_field(cub: Path, tmp_path: Path):
+    data = dataset_of(str(cub))
+    paths = [data.get_data_info(i)['img_path'] for i in range(len(data))]
+    images = relative_paths(paths, cub)
+    entries = [
+        BoxEntry(image, 48, 40, float(i), 2.0, float(i) + 10.5, 30.0, 0.5, 'attention')
+        for i, image in enumerate(images)
+    ]
+    file = tmp_path / 'boxes.jsonl'
+    write_box_cache(file, make_header('attention', {}, images), entries)
+    other = dataset_of(str(cub), boxes=str(file))
+    for i, path in enumerate(paths):
+        info = other.get_data_info(i)
+        assert info['img_path'] == path and info['box'].dtype == np.float32
+        assert info['box'].tolist() == [i, 2.0, i + 10.5, 30.0]
+        assert info['box'].tolist() != data.get_data_info(i)['box'].tolist()
+
+
+def test_a_file_of_boxes_must_be_there_and_cover_the_images(cub: Path, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r'gone.jsonl; write it with tools/cache_boxes.py'):
+        dataset_of(str(cub), boxes=str(tmp_path / 'gone.jsonl'))
+    file = tmp_path / 'boxes.jsonl'
+    entry = BoxEntry('other.png', 48, 40, 0.0, 0.0, 9.0, 9.0, 0.5, 'attention')
+    write_box_cache(file, make_header('attention', {}, ['other.png']), [entry])
+    with pytest.raises(ValueError, match=r'lacks 8 of the 8 asked for'):
+        dataset_of(str(cub), boxes=str(file))

@@ -178,6 +178,72 @@ def test_the_filled_pixels_are_zero_for_the_model(tmp_path: Path, image: np.ndar
     torch.testing.assert_close(views[2][0][:, mask], views[0][0][:, mask], rtol=0, atol=0)
 
 
+SHRINK = [dict(type='Resize', scale=(20, 8), interpolation='area')]  # x by 2, y by 3
+
+
+@pytest.mark.parametrize(
+    'box', [(14, 6, 24, 16), (13.5, 5.1, 24.2, 15.9), (-3, -3, 9, 7), (30.3, 15.2, 60.7, 70.9)]
+)
+@pytest.mark.parametrize('kind', [tuple, np.float32])
+def test_two_views_start_from_the_resized_image(image: np.ndarray, box: tuple, kind: type):
+    given = box if kind is tuple else np.asarray(box, dtype=kind)
+    whole = [dict(type='RandomFlip', prob=1.0)]
+    opa = pipeline(
+        resize=SHRINK, original=whole, discriminative=SHRINK, fill=FILL, channel_order='rgb'
+    )
+    resized, seen = opa.resize, []
+    opa.resize = lambda results: seen.append(results['img']) or resized(results)
+    before = image.copy()
+    out = opa(dict(img=image, box=given, gt_label=4))
+    small = TRANSFORMS.build(SHRINK[0])(dict(img=image))['img']
+    scaled = [Fraction(float(v)) / n for v, n in zip(given, (2, 3, 2, 3), strict=True)]
+    mask = touched(scaled, 8, 20)
+    expected = small.copy()
+    expected[mask] = (10, 120, 250)
+    original, objects, background = out['img']
+    np.testing.assert_array_equal(original, small[:, ::-1])
+    np.testing.assert_array_equal(background, expected[:, ::-1])
+    crop = discriminative_view(image, given)  # of the full image
+    twin = TRANSFORMS.build(SHRINK[0])(dict(img=crop))['img']
+    np.testing.assert_array_equal(objects, twin)
+    assert (len(seen), seen[0] is image, out['gt_label']) == (1, True, 4)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_an_object_without_a_pipeline_is_resized_as_well(image: np.ndarray):
+    opa = pipeline(resize=STRETCH, original=[dict(type='CenterCrop', crop_size=8)])
+    box = (14, 6, 24, 16)
+    crop = discriminative_view(image, box)
+    stretched = TRANSFORMS.build(STRETCH[0])(dict(img=crop))['img']
+    np.testing.assert_array_equal(opa(dict(img=image, box=box))['img'][1], stretched[4:12, 4:12])
+
+
+@pytest.mark.parametrize('box', [*BAD_BOXES, (0, 0, 40, 24), (1.5, 1.5, 38.5, 22.5)])
+def test_no_background_is_left_of_a_resized_image(image: np.ndarray, box: tuple | None):
+    """The last box leaves a rim, which shares each of its resized pixels with the object."""
+    if box is not None and box in BAD_BOXES:
+        box = tuple(2 * value for value in box)
+    opa = pipeline(resize=SHRINK, original=[dict(type='CenterCrop', crop_size=8)])
+    out = opa(dict(img=image, box=box))
+    assert out['has_background'] is False
+    np.testing.assert_array_equal(out['img'][2], out['img'][0])
+    assert out['img'][2] is not out['img'][0]
+
+
+@pytest.mark.parametrize('resize', [None, [dict(type='Resize', scale=(40, 24))]])
+def test_the_views_draw_independently(image: np.ndarray, resize: list | None):
+    small = [dict(type='Resize', scale=(8, 8))]
+    crop = [dict(type='RandomCrop', crop_size=8)]
+    opa = pipeline(original=crop, discriminative=small, resize=resize)
+    pairs = set()
+    for _ in range(60):
+        original, _, background = opa(dict(img=image, box=(0, 0, 1, 1)))['img']
+        pairs.add((tuple(original[-1, -1, :2]), tuple(background[-1, -1, :2])))
+    assert len({one for one, _ in pairs}) > 20
+    assert len({other for _, other in pairs}) > 20
+    assert sum(one != other for one, other in pairs) > 40
+
+
 def test_views_of_different_sizes_are_refused(image: np.ndarray):
     smaller = [dict(type='CenterCrop', crop_size=8)]
     with pytest.raises(ValueError, match=r'OPA views of a.png differ in shape.*same size'):

@@ -1,18 +1,25 @@
 # CUB-200-2011, open set: classes 1-100 train, 101-200 test.
 fill = [127.5, 127.5, 127.5]
-train_view = [
-    dict(type='ResizeEdge', scale=256, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomCrop', crop_size=224),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-]
+# The image is decoded once and resized once for the two views that show all of it.
+train_view = [dict(type='RandomCropFlip', size=224)]
 object_view = [
-    dict(type='Resize', scale=(224, 224), backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='ResizeAntialiased', scale=(224, 224)),
+    dict(type='RandomCropFlip', size=224),
 ]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='OPA', original=train_view, discriminative=object_view, fill=fill),
-    dict(type='PackInputs', algorithm_keys=('has_background',)),
+    dict(
+        type='OPA',
+        resize=[dict(type='ResizeAntialiased', scale=256)],
+        original=train_view,
+        discriminative=object_view,
+        fill=fill,
+    ),
+    dict(
+        type='PackInputs',
+        algorithm_keys=('has_background',),
+        meta_keys=('sample_idx', 'img_path'),
+    ),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

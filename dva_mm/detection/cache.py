@@ -1,0 +1,173 @@
+"""The loop from images to a file of boxes: sharded over processes, and resumable.
+
+Each process appends to a file of its own, ``OUT.shard-I-of-N.partial``, batch by batch. Whoever
+finishes last merges them. So nothing has to be synchronised, a killed process is started again
+with the same command, and OUT appears complete or not at all.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from dva_mm.datasets.box_cache import (
+    FALLBACK,
+    BoxEntry,
+    image_root,
+    make_header,
+    parse_entry,
+    read_header,
+    relative_paths,
+    write_box_cache,
+)
+from dva_mm.datasets.boxes import clip_box
+
+from .detector import Detection, Detector
+
+
+def cache_boxes(
+    detector: Detector,
+    data_root: str | Path,
+    paths: Sequence[str | Path],
+    out: str | Path,
+    batch_size: int = 32,
+    num_workers: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> bool:
+    """Find each image's box and write the file of boxes.
+
+    An image in which the detector finds nothing gets the whole image, score 0 and the source
+    'fallback'.
+
+    Args:
+        detector: The source.
+        data_root: Folder of the data set.
+        paths: Image files below it.
+        out: File to write. If it is there already with the same header, nothing is done.
+        batch_size: Images a forward. Defaults to 32.
+        num_workers: Processes that read images. Defaults to 0: this one.
+        shard: (I, N): take every N-th image from the I-th on, I from 0. Defaults to (0, 1).
+
+    Returns:
+        Whether ``out`` is complete: False while other shards are at work.
+
+    Raises:
+        ValueError: if ``out`` or a partial file was made with other options or for other images,
+            or an image cannot be read.
+    """
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f'shard must be I/N with 0 <= I < N, got {index}/{count}')
+    out = Path(out).expanduser()
+    images = sorted(relative_paths(paths, data_root))
+    header = make_header(detector.source, detector.options, images)
+    header = json.loads(json.dumps(header))  # what it compares equal to when it is read
+    if out.exists():
+        _check_header(out, read_header(out), header)
+        return True
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = _part(out, index, count)
+    done = _resume(part, header)
+    todo = [image for image in images[index::count] if image not in done]
+    loader = DataLoader(
+        _Images(image_root(data_root), todo, detector.prepare),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        collate_fn=list,
+    )
+    with (
+        part.open('a', encoding='utf-8') as file,
+        tqdm(total=len(done) + len(todo), initial=len(done), desc=detector.source) as progress,
+    ):
+        for batch in loader:
+            names, sizes, inputs = zip(*batch, strict=True)
+            found = detector.detect(inputs, sizes)
+            for name, size, detection in zip(names, sizes, found, strict=True):
+                entry = make_entry(name, size, detection, detector.source)
+                file.write(json.dumps(asdict(entry)) + '\n')
+            file.flush()
+            progress.update(len(batch))
+    return _merge(out, header, images, count)
+
+
+def make_entry(
+    image: str, size: tuple[int, int], detection: Detection | None, source: str
+) -> BoxEntry:
+    """The entry of a detection, cut to the image; a fallback where nothing is left of it."""
+    width, height = size
+    if detection is None or clip_box(detection.box, height, width) is None:
+        return BoxEntry(image, width, height, 0, 0, width, height, 0.0, FALLBACK)
+    x1, y1, x2, y2 = (round(float(value), 2) for value in detection.box)
+    box = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    return BoxEntry(image, width, height, *box, round(float(detection.score), 6), source)
+
+
+def _part(out: Path, index: int, count: int) -> Path:
+    return out.with_name(f'{out.name}.shard-{index}-of-{count}.partial')
+
+
+def _check_header(file: Path, found: dict, wanted: dict) -> None:
+    for name in ('source', 'options', 'num_images', 'fingerprint'):
+        if found.get(name) != wanted[name]:
+            raise ValueError(
+                f'{file} was made with {name}={found.get(name)}, this run has '
+                f'{name}={wanted[name]}; delete it, or choose another --out'
+            )
+
+
+def _resume(part: Path, header: dict) -> dict[str, BoxEntry]:
+    """The entries of a partial file, cut back to its last whole line; a new one has none."""
+    whole = part.read_bytes().rpartition(b'\n')[0] if part.exists() else b''
+    if not whole:
+        part.write_text(json.dumps(header) + '\n', encoding='utf-8')
+        return {}
+    os.truncate(part, len(whole) + 1)
+    return _read_part(part, header)
+
+
+def _read_part(part: Path, header: dict) -> dict[str, BoxEntry]:
+    _check_header(part, read_header(part), header)
+    lines = part.read_text(encoding='utf-8').split('\n')
+    entries = map(parse_entry, lines[1:-1])  # what follows the last newline is not whole yet
+    return {entry.image: entry for entry in entries}
+
+
+def _merge(out: Path, header: dict, images: list[str], count: int) -> bool:
+    parts = [_part(out, index, count) for index in range(count)]
+    try:
+        entries = {}
+        for part in parts:
+            entries |= _read_part(part, header)
+    except FileNotFoundError:  # not begun yet, or another process has just merged
+        return out.exists()
+    if entries.keys() != set(images):
+        return False
+    write_box_cache(out, header, entries.values())
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return True
+
+
+class _Images(Dataset):
+    """(relative path, (width, height), input) of each image, as it is shown."""
+
+    def __init__(self, root: Path, images: list[str], prepare: Any) -> None:
+        self.root, self.images, self.prepare = root, images, prepare
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[str, tuple[int, int], Any]:
+        path = self.root / self.images[index]
+        try:
+            with Image.open(path) as image:
+                shown = ImageOps.exif_transpose(image).convert('RGB')
+        except (OSError, SyntaxError) as error:  # PIL says SyntaxError of a broken PNG
+            raise ValueError(f'the image {path} cannot be read: {error}') from error
+        return self.images[index], shown.size, self.prepare(shown)

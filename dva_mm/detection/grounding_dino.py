@@ -1,0 +1,128 @@
+"""Boxes from Grounding DINO, a detector that is told in words what to find."""
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+
+from .detector import Detection
+
+
+class GroundingDinoDetector:
+    """The best-scoring box of a text prompt in each image.
+
+    Paper: https://arxiv.org/abs/2303.05499; the model runs through transformers' zero-shot object
+    detection (extra ``detector``). Of several boxes the surest is the object; an image without
+    any gives None.
+
+    Args:
+        prompt: The super-class of all images in lower case, ending in a dot: 'a bird.'
+        model: A name on the hub, or a local folder. Defaults to
+            'IDEA-Research/grounding-dino-base'.
+        box_threshold: Least score of a box. Defaults to 0.35.
+        text_threshold: Least score of a word to be in the phrase that names a box; it changes no
+            box. Defaults to 0.25.
+        device: Where to compute. Defaults to 'cpu'.
+
+    Raises:
+        ImportError: if transformers is not installed.
+        ValueError: if the prompt has another form, or a threshold is out of range.
+        RuntimeError: if the model cannot be loaded.
+    """
+
+    source = 'grounding-dino'
+
+    def __init__(
+        self,
+        prompt: str,
+        model: str = 'IDEA-Research/grounding-dino-base',
+        box_threshold: float = 0.35,
+        text_threshold: float = 0.25,
+        device: str = 'cpu',
+    ) -> None:
+        if prompt != prompt.strip().lower() or not prompt.endswith('.') or len(prompt) < 2:
+            raise ValueError(
+                f"a prompt is lower case and ends in a dot, such as 'a bird.', got {prompt!r}"
+            )
+        thresholds = dict(box_threshold=box_threshold, text_threshold=text_threshold)
+        for name, value in thresholds.items():
+            if not 0 <= value < 1:
+                raise ValueError(f'{name} must lie between 0 and 1, got {value}')
+        try:
+            from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+        except ImportError as error:
+            raise ImportError(
+                'Grounding DINO runs through transformers, which is missing: '
+                'pip install "dva_mm[detector]"'
+            ) from error
+        try:
+            self.processor = AutoProcessor.from_pretrained(model)
+            network = AutoModelForZeroShotObjectDetection.from_pretrained(model)
+        except (OSError, ValueError) as error:
+            raise RuntimeError(
+                f'the detector {model!r} cannot be loaded: {error}\nFetch it on a machine with '
+                'internet and give its folder with --model'
+            ) from error
+        self.model = network.to(device).eval()
+        self.prompt = prompt
+        self.thresholds = thresholds
+        self.device = device
+        self.options = dict(model=str(model), prompt=prompt, **thresholds)
+
+    @staticmethod
+    def prepare(image: Image.Image) -> Image.Image:
+        """The image itself: the processor resizes and pads a whole batch."""
+        return image
+
+    @torch.inference_mode()
+    def detect(
+        self, inputs: Sequence[Image.Image], sizes: Sequence[tuple[int, int]]
+    ) -> list[Detection | None]:
+        """Boxes in pixels of images of these (width, height)."""
+        text = [self.prompt] * len(inputs)
+        batch = self.processor(images=list(inputs), text=text, return_tensors='pt', padding=True)
+        batch = batch.to(self.device)
+        return best_boxes(
+            self.processor, self.model(**batch), batch['input_ids'], sizes, **self.thresholds
+        )
+
+
+def best_boxes(
+    processor,
+    outputs,
+    input_ids: torch.Tensor,
+    sizes: Sequence[tuple[int, int]],
+    box_threshold: float,
+    text_threshold: float,
+) -> list[Detection | None]:
+    """Each image's best-scoring box above the threshold.
+
+    Args:
+        processor: transformers' GroundingDinoProcessor.
+        outputs: Of the model: ``logits`` (B, queries, tokens) and ``pred_boxes`` (B, queries, 4),
+            centre and size in shares of the image.
+        input_ids: The prompt's tokens, (B, tokens).
+        sizes: Width and height of each image in pixels.
+        box_threshold, text_threshold: See :class:`GroundingDinoDetector`.
+    """
+    post_process = processor.post_process_grounded_object_detection
+    # transformers 4.51 renamed box_threshold.
+    known = inspect.signature(post_process).parameters
+    name = 'threshold' if 'threshold' in known else 'box_threshold'
+    found = post_process(
+        outputs,
+        input_ids,
+        **{name: box_threshold},
+        text_threshold=text_threshold,
+        target_sizes=[(height, width) for width, height in sizes],
+    )
+    detections = []
+    for result in found:
+        scores, boxes = result['scores'], result['boxes']
+        if len(scores) == 0:
+            detections.append(None)
+            continue
+        best = int(scores.argmax())
+        detections.append(Detection(tuple(boxes[best].tolist()), float(scores[best])))
+    return detections

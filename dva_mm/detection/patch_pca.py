@@ -1,0 +1,63 @@
+"""What sets the patches of an image apart from one another: their first principal component."""
+
+import torch
+from torch import Tensor
+
+from dva_mm.models import FrozenViT
+
+from .attention import to_grid
+
+
+def patch_pca(encoder: FrozenViT, images: Tensor) -> Tensor:
+    """The first principal component of each image's patches, positive on the object.
+
+    The features are the values (V) of the last block's attention. Of the component's two signs
+    the object's is the one that a smaller share of the border's patches has than of the patches
+    inside; if the shares are equal, the one whose sum over the border is negative. Wei et al. 2017
+    (https://arxiv.org/abs/1707.06397) find objects so in a CNN's descriptors, over a set of images;
+    here it is done image by image.
+
+    Args:
+        encoder: Any; no class token is needed.
+        images: Normalised, (B, 3, H, W), of the encoder's size.
+
+    Returns:
+        (B, h, w) over the patch grid, non-negative: the component, 0 on the background.
+    """
+    inputs: list[Tensor] = []
+    attention = encoder.blocks[-1].attn
+    handle = attention.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    try:
+        encoder(images)
+    finally:
+        handle.remove()
+    _, _, values = attention.qkv(inputs[0]).float().chunk(3, dim=-1)  # (B, N, D)
+    batch, tokens, width = values.shape
+    features = to_grid(encoder, values.transpose(1, 2).reshape(batch * width, tokens))
+    features = features.reshape(batch, width, *features.shape[1:]).permute(0, 2, 3, 1)
+    return first_component(features)
+
+
+def first_component(features: Tensor) -> Tensor:
+    """The first principal component over a grid of features, signed and cut as above.
+
+    Args:
+        features: (B, h, w, D).
+
+    Returns:
+        (B, h, w), non-negative.
+    """
+    batch, height, width, _ = features.shape
+    flat = features.flatten(1, 2)  # (B, P, D)
+    flat = flat - flat.mean(dim=1, keepdim=True)
+    values, vectors = torch.linalg.eigh(flat @ flat.transpose(1, 2))  # ascending
+    component = vectors[..., -1] * values[:, -1:].clamp(min=0).sqrt()  # (B, P)
+    border = torch.ones(height, width, dtype=torch.bool, device=features.device)
+    border[1:-1, 1:-1] = False
+    border = border.flatten()
+    positive = (component > 0).double()
+    outside, inside = positive[:, border].mean(dim=1), positive[:, ~border].mean(dim=1)
+    tie = (outside - inside).abs() < 1e-9
+    flipped = torch.where(tie, component[:, border].sum(dim=1) > 0, outside > inside)
+    sign = torch.where(flipped, -1, 1)[:, None]
+    return (sign * component).clamp(min=0).reshape(batch, height, width)

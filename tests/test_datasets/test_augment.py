@@ -1,0 +1,54 @@
+import random
+
+import numpy as np
+import pytest
+
+from dva_mm.datasets import RandomCropFlip
+
+IMAGE = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+
+
+def views(prob: float, draws: int = 400) -> list[np.ndarray]:
+    transform = RandomCropFlip(size=4, prob=prob)
+    random.seed(0)
+    return [transform(dict(img=IMAGE))['img'] for _ in range(draws)]
+
+
+def place(view: np.ndarray) -> tuple[int, int, bool] | None:
+    """Where a view was cut, and whether it was mirrored, by looking everywhere."""
+    for top in range(3):
+        for left in range(5):
+            part = IMAGE[top : top + 4, left : left + 4]
+            for mirrored in (False, True):
+                if np.array_equal(view, part[:, ::-1] if mirrored else part):
+                    return top, left, mirrored
+    return None
+
+
+def test_every_square_and_both_directions_are_drawn_about_equally():
+    found = [place(view) for view in views(prob=0.5)]
+    assert set(found) == {(t, le, m) for t in range(3) for le in range(5) for m in (False, True)}
+    assert 150 < sum(mirrored for _, _, mirrored in found) < 250
+    assert all(view.flags['C_CONTIGUOUS'] for view in views(prob=1.0, draws=3))
+
+
+@pytest.mark.parametrize('prob', [0.0, 1.0])
+def test_mirroring_can_be_never_or_always(prob: float):
+    assert {place(view)[2] for view in views(prob, draws=30)} == {bool(prob)}
+
+
+def test_what_else_is_known_of_the_image_stays():
+    transform = RandomCropFlip(size=6)
+    out = transform(dict(img=IMAGE, img_path='a.jpg', img_shape=(6, 8), gt_label=3))
+    assert out['img'].shape == (6, 6, 3) and out['img_shape'] == (6, 6)
+    assert out['img_path'] == 'a.jpg' and out['gt_label'] == 3
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match='size must be positive, got 0'):
+        RandomCropFlip(size=0)
+    with pytest.raises(ValueError, match='prob must lie between 0 and 1, got 2'):
+        RandomCropFlip(size=4, prob=2)
+    transform = RandomCropFlip(size=7)
+    with pytest.raises(ValueError, match='cut 7 x 7 pixels from the 8 x 6 of a.jpg'):
+        transform(dict(img=IMAGE, img_path='a.jpg'))

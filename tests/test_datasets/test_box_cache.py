@@ -1,0 +1,215 @@
+"""The file of boxes: written whole, and checked against the images."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mmpretrain.registry import TRANSFORMS
+from PIL import Image
+
+import dva_mm.datasets.box_cache as box_cache
+from dva_mm.datasets.box_cache import (
+    BoxEntry,
+    fingerprint,
+    image_size,
+    load_box_cache,
+    make_header,
+    read_box_cache,
+    relative_paths,
+    write_box_cache,
+)
+
+IMAGES = ['a/0.png', 'a/1.png', 'b/0.png']
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three images of 20 x 10 pixels."""
+    for name in IMAGES:
+        (tmp_path / 'data' / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (20, 10)).save(tmp_path / 'data' / name)
+    return tmp_path / 'data'
+
+
+@pytest.fixture
+def entries() -> list[BoxEntry]:
+    return [
+        BoxEntry('b/0.png', 20, 10, 0, 0, 20, 10, 0.0, 'fallback'),
+        BoxEntry('a/0.png', 20, 10, 1.5, 2, 11, 9.25, 0.5, 'attention'),
+        BoxEntry('a/1.png', 20, 10, 3, 0, 4, 10, 0.25, 'attention'),
+    ]
+
+
+@pytest.fixture
+def file(tmp_path: Path, entries: list[BoxEntry]) -> Path:
+    path = tmp_path / 'boxes' / 'x.jsonl'
+    write_box_cache(path, make_header('attention', dict(keep=0.6), IMAGES), entries)
+    return path
+
+
+def paths(root: Path) -> list[str]:
+    return [str(root / name) for name in IMAGES]
+
+
+def edit(file: Path, line: int, **fields: object) -> None:
+    lines = file.read_text().splitlines()
+    lines[line] = json.dumps({**json.loads(lines[line]), **fields})
+    file.write_text('\n'.join(lines) + '\n')
+
+
+def test_what_is_written_is_loaded(file: Path, root: Path, entries: list[BoxEntry]):
+    header, read = read_box_cache(file)
+    assert header['source'] == 'attention' and header['options'] == dict(keep=0.6)
+    assert list(read) == IMAGES
+    assert read == {entry.image: entry for entry in entries}
+    boxes = load_box_cache(file, root, paths(root)[:2])
+    assert boxes == {
+        str(root / 'a/0.png'): (1.5, 2, 11, 9.25),
+        str(root / 'a/1.png'): (3, 0, 4, 10),
+    }
+    assert [path.name for path in file.parent.iterdir()] == ['x.jsonl']
+
+
+def test_the_fingerprint_is_of_the_sorted_names():
+    by_hand = hashlib.sha256(b'a/0.png\na/1.png\nb/0.png').hexdigest()
+    assert fingerprint(reversed(IMAGES)) == fingerprint(IMAGES) == by_hand
+    assert fingerprint(IMAGES[:2]) != by_hand
+
+
+def test_paths_are_relative_to_the_root_however_it_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(root.parent)
+    for given in (root, 'data', './data/', 'data/../data'):
+        assert relative_paths([root / 'a/0.png', 'data/b/0.png'], given) == ['a/0.png', 'b/0.png']
+    with pytest.raises(ValueError, match=r'other/c.png does not lie below the data root'):
+        relative_paths([root.parent / 'other/c.png'], root)
+
+
+def test_a_failed_write_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch):
+    before = file.read_bytes()
+
+    def fail(*args: object) -> None:
+        raise OSError('disk full')
+
+    monkeypatch.setattr(box_cache.os, 'fsync', fail)
+    with pytest.raises(OSError, match='disk full'):
+        write_box_cache(file, make_header('attention', {}, []), [])
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == ['x.jsonl']
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r'gone.jsonl; write it with tools/cache_boxes.py'):
+        load_box_cache(tmp_path / 'gone.jsonl', tmp_path, [])
+
+
+@pytest.mark.parametrize('text', ['', 'x y\n', '[1]\n', '{"format": "other"}\n', '{}\n'])
+def test_another_file_is_refused(tmp_path: Path, text: str):
+    (tmp_path / 'x.jsonl').write_text(text)
+    with pytest.raises(ValueError, match='is no file of boxes: its first line is'):
+        load_box_cache(tmp_path / 'x.jsonl', tmp_path, [])
+
+
+def test_another_version_is_refused(file: Path, root: Path):
+    edit(file, 0, version=2)
+    with pytest.raises(ValueError, match='has version 2 of the format, this dva_mm reads 1'):
+        load_box_cache(file, root, paths(root))
+
+
+def test_a_file_cut_between_two_lines_is_refused(file: Path, root: Path):
+    file.write_text(''.join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ValueError, match='not whole: 2 boxes, but its header counts 3 images'):
+        load_box_cache(file, root, paths(root)[:1])
+
+
+def test_a_file_cut_within_a_line_is_refused(file: Path, root: Path):
+    file.write_text(file.read_text()[:-30])
+    with pytest.raises(ValueError, match='x.jsonl, line 4: '):
+        load_box_cache(file, root, paths(root)[:1])
+
+
+def test_an_image_that_is_there_twice_is_refused(file: Path, root: Path):
+    edit(file, 2, image='a/0.png')
+    with pytest.raises(ValueError, match='line 3: a/0.png is there twice'):
+        load_box_cache(file, root, paths(root)[:1])
+
+
+def test_a_renamed_image_is_refused(file: Path, root: Path):
+    edit(file, 3, image='c/0.png')
+    with pytest.raises(ValueError, match='its images are not those of its header'):
+        load_box_cache(file, root, paths(root)[:1])
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        dict(x1=-1),
+        dict(y1=-0.5),
+        dict(x2=20.5),
+        dict(y2=11),
+        dict(x1=12),  # right of x2
+        dict(y1=9.25),  # no height
+        dict(x1=float('nan')),
+        dict(score=float('inf')),
+    ],
+)
+def test_a_box_outside_its_image_is_refused(file: Path, root: Path, fields: dict):
+    edit(file, 1, **fields)
+    with pytest.raises(ValueError, match=r'line 2: the box .* does not lie inside its 20 x 10'):
+        load_box_cache(file, root, paths(root))
+
+
+@pytest.mark.parametrize('fields', [dict(x1='left'), dict(x1=None), dict(colour='red')])
+def test_an_entry_with_other_fields_is_refused(file: Path, root: Path, fields: dict):
+    edit(file, 1, **fields)
+    with pytest.raises(ValueError, match='line 2: '):
+        load_box_cache(file, root, paths(root))
+
+
+def test_images_that_the_file_lacks_are_counted_and_named(file: Path, root: Path):
+    asked = [*paths(root), str(root / 'c/0.png'), str(root / 'c/1.png')]
+    with pytest.raises(ValueError, match=r'it lacks 2 of the 5 asked for, first c/0.png'):
+        load_box_cache(file, root, asked)
+
+
+def test_images_of_another_size_are_refused(file: Path, root: Path):
+    Image.new('RGB', (10, 20)).save(root / 'b/0.png')
+    load_box_cache(file, root, paths(root)[:2])
+    with pytest.raises(ValueError, match=r'b/0.png has 10 x 20 pixels, the file says 20 x 10'):
+        load_box_cache(file, root, paths(root))
+
+
+def test_of_a_large_set_evenly_spaced_sizes_are_checked(
+    file: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    def size(path: Path) -> tuple[int, int]:
+        asked.append(f'{path.parent.name}/{path.name}')
+        return 20, 10
+
+    monkeypatch.setattr(box_cache, 'image_size', size)
+    load_box_cache(file, root, paths(root))
+    assert asked == IMAGES
+    asked.clear()
+    monkeypatch.setattr(box_cache, 'CHECKED_SIZES', 2)
+    load_box_cache(file, root, paths(root))
+    assert asked == [IMAGES[0], IMAGES[2]]
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_the_size_is_the_one_that_is_loaded(tmp_path: Path, orientation: int):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (20, 10)).save(tmp_path / 'a.jpg', exif=exif)
+    loaded = TRANSFORMS.build(dict(type='LoadImageFromFile'))(dict(img_path=tmp_path / 'a.jpg'))
+    assert image_size(tmp_path / 'a.jpg') == loaded['img'].shape[1::-1]
+
+
+def test_a_box_may_touch_all_edges(file: Path, root: Path, entries: list[BoxEntry]):
+    whole = replace(entries[1], x1=0, y1=0, x2=20, y2=10)
+    write_box_cache(file, make_header('attention', {}, IMAGES), [entries[0], whole, entries[2]])
+    assert load_box_cache(file, root, paths(root))[str(root / 'a/0.png')] == (0, 0, 20, 10)

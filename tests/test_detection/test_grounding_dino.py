@@ -1,0 +1,188 @@
+"""Grounding DINO: a tiny random one runs for real; what it says is judged on fixed outputs."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dva_mm.datasets.box_cache import read_box_cache
+from dva_mm.detection import GroundingDinoDetector, cache_boxes
+from dva_mm.detection.grounding_dino import best_boxes
+
+needs_transformers = pytest.mark.skipif(
+    find_spec('transformers') is None, reason='transformers is missing (extra detector)'
+)
+WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'bird', '.']
+SIZES = [(40, 30), (60, 30), (30, 50)]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random detector and its processor, as they are saved for --model."""
+    from transformers import (
+        BertConfig,
+        BertTokenizer,
+        GroundingDinoConfig,
+        GroundingDinoForObjectDetection,
+        GroundingDinoImageProcessor,
+        GroundingDinoProcessor,
+        SwinConfig,
+    )
+
+    folder = tmp_path_factory.mktemp('dino')
+    vocabulary = folder / 'vocab.txt'
+    vocabulary.write_text('\n'.join(WORDS) + '\n')
+    config = GroundingDinoConfig(
+        backbone_config=SwinConfig(
+            image_size=32,
+            patch_size=4,
+            embed_dim=8,
+            depths=[1, 1, 1, 1],
+            num_heads=[1, 1, 2, 2],
+            window_size=2,
+            out_features=['stage2', 'stage3', 'stage4'],
+        ).to_dict(),
+        text_config=BertConfig(
+            vocab_size=len(WORDS),
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+        ).to_dict(),
+        d_model=64,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        num_queries=5,
+        max_text_len=16,
+        disable_custom_kernels=True,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = GroundingDinoForObjectDetection(config)
+    model.model.decoder.layer_norm.weight.data.mul_(0.01)  # else all scores round to 1
+    model.save_pretrained(folder)
+    image_processor = GroundingDinoImageProcessor(size=dict(shortest_edge=32, longest_edge=64))
+    tokenizer = BertTokenizer(str(vocabulary))
+    GroundingDinoProcessor(image_processor, tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def pictures() -> list[Image.Image]:
+    rng = np.random.default_rng(0)
+    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for w, h in SIZES]
+
+
+def fixed_outputs() -> tuple[SimpleNamespace, torch.Tensor]:
+    """Three images, two queries each, with boxes as centre and size."""
+    scores = torch.tensor([[0.5, 0.8], [0.3, 0.2], [0.36, 0.1]])
+    logits = torch.full((3, 2, 4), -9.0)
+    logits[:, :, 2] = scores.logit()
+    boxes = torch.tensor([0.5, 0.5, 1.0, 1.0]).repeat(3, 2, 1)
+    boxes[0, 1] = torch.tensor([0.25, 0.5, 0.1, 0.2])
+    boxes[2, 0] = torch.tensor([0.5, 0.1, 0.2, 0.1])
+    return SimpleNamespace(logits=logits, pred_boxes=boxes), torch.zeros(3, 4, dtype=torch.long)
+
+
+@needs_transformers
+def test_the_surest_box_above_the_threshold_is_taken(folder: Path):
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(folder)
+    outputs, ids = fixed_outputs()
+    first, second, third = best_boxes(processor, outputs, ids, SIZES, 0.35, 0.25)
+    assert first.box == pytest.approx((8, 12, 12, 18))  # 40 x 30 pixels
+    assert first.score == pytest.approx(0.8)
+    assert second is None
+    assert third.box == pytest.approx((12, 2.5, 18, 7.5))  # 30 x 50 pixels
+    assert third.score == pytest.approx(0.36)
+
+
+@pytest.mark.parametrize('name', ['threshold', 'box_threshold'])
+def test_both_names_of_the_threshold_are_known(name: str):
+    asked = {}
+
+    def new(outputs, input_ids=None, threshold=0.25, text_threshold=0.25, target_sizes=None):
+        asked.update(least=threshold, text=text_threshold, sizes=target_sizes)
+        return [dict(scores=torch.tensor([]), boxes=torch.zeros(0, 4))]
+
+    def old(outputs, input_ids, box_threshold=0.25, text_threshold=0.25, target_sizes=None):
+        return new(outputs, input_ids, box_threshold, text_threshold, target_sizes)
+
+    processor = SimpleNamespace(
+        post_process_grounded_object_detection=new if name == 'threshold' else old
+    )
+    assert best_boxes(processor, None, None, [(40, 30)], 0.4, 0.3) == [None]
+    assert asked == dict(least=0.4, text=0.3, sizes=[(30, 40)])
+
+
+@needs_transformers
+def test_the_model_runs_on_a_batch(folder: Path, pictures: list[Image.Image]):
+    detector = GroundingDinoDetector('a bird.', str(folder), box_threshold=0.0)
+    found = detector.detect(pictures, SIZES)
+    assert [detection is None for detection in found] == [False] * 3
+    for (width, height), detection in zip(SIZES, found, strict=True):
+        x1, y1, x2, y2 = detection.box
+        assert x1 < x2 and y1 < y2 and x1 < width and y1 < height
+        assert 0 < detection.score <= 1
+    alone = [detector.detect([pictures[0]], SIZES[:1])[0] for _ in range(2)]
+    assert alone[0] == alone[1]  # no dropout
+
+
+@needs_transformers
+def test_what_is_not_found_is_a_fallback_in_the_file(
+    folder: Path, pictures: list[Image.Image], tmp_path: Path
+):
+    paths = [tmp_path / f'{index}.png' for index in range(3)]
+    for path, picture in zip(paths, pictures, strict=True):
+        picture.save(path)
+    everything = GroundingDinoDetector('a bird.', str(folder), box_threshold=0.0)
+    scores = [found.score for found in everything.detect(pictures, SIZES)]
+    cache_boxes(everything, tmp_path, paths, tmp_path / 'all.jsonl', batch_size=3)
+    entries = read_box_cache(tmp_path / 'all.jsonl')[1]
+    assert [entries[f'{i}.png'].source for i in range(3)] == ['grounding-dino'] * 3
+    assert [entries[f'{i}.png'].score for i in range(3)] == pytest.approx(scores, abs=1e-5)
+    least = (max(scores) + sorted(scores)[1]) / 2
+    surest = GroundingDinoDetector('a bird.', str(folder), box_threshold=least)
+    cache_boxes(surest, tmp_path, paths, tmp_path / 'one.jsonl', batch_size=3)
+    header, entries = read_box_cache(tmp_path / 'one.jsonl')
+    for index, score in enumerate(scores):
+        source = 'grounding-dino' if score == max(scores) else 'fallback'
+        assert entries[f'{index}.png'].source == source
+    assert header['options'] == dict(
+        model=str(folder), prompt='a bird.', box_threshold=least, text_threshold=0.25
+    )
+
+
+@pytest.mark.parametrize('prompt', ['a bird', 'A bird.', 'a bird. ', '', '.'])
+def test_a_prompt_of_another_form_is_refused(prompt: str):
+    with pytest.raises(ValueError, match="lower case and ends in a dot, such as 'a bird.', got"):
+        GroundingDinoDetector(prompt)
+
+
+@pytest.mark.parametrize('name', ['box_threshold', 'text_threshold'])
+@pytest.mark.parametrize('value', [-0.1, 1, 35, float('nan')])
+def test_a_threshold_out_of_range_is_refused(name: str, value: float):
+    with pytest.raises(ValueError, match=f'{name} must lie between 0 and 1, got {value}'):
+        GroundingDinoDetector('a bird.', **{name: value})
+
+
+def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, 'transformers', None)
+    with pytest.raises(ImportError, match=r'pip install "dva_mm\[detector\]"'):
+        GroundingDinoDetector('a bird.')
+
+
+@needs_transformers
+def test_a_folder_without_a_detector_is_named(tmp_path: Path):
+    with pytest.raises(RuntimeError, match=r'the detector .* cannot be loaded'):
+        GroundingDinoDetector('a bird.', str(tmp_path))

@@ -1,0 +1,216 @@
+"""Images/s of a training pipeline in one worker process, beside decoding the same files alone.
+
+python tools/benchmark_pipeline.py configs/dva_vit_cub.py --size 500x375 2000x1500
+
+The images are the config's own, or where its data set is absent or --size is given, drawn JPEGs
+with boxes. One process, one thread: each repeat takes one image after another through decoding
+alone (OpenCV, full size, from memory) and each pipeline in turn, and collates at its end. Times are
+the process's CPU times, so other processes disturb them little and waiting for a disk does not
+count; the ratios to decoding, medians of the repeats, carry over to other machines best.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import FUNCTIONS, init_default_scope
+from mmpretrain.registry import DATASETS, TRANSFORMS
+from tqdm import tqdm
+
+from dva_mm.config import load_config
+
+SIZES = [(500, 375), (2000, 1500)]
+QUALITY = 95
+Size = tuple[int, int]
+Costs = dict[str, float]
+"""CPU seconds of one repeat by part; the order is the pipeline's."""
+
+
+class Pipeline:
+    """The transforms of a config's training data, timed one by one."""
+
+    def __init__(self, title: str, cfg: Config) -> None:
+        self.title = title
+        steps = cfg.train_dataloader.dataset.get('pipeline')
+        if not steps:
+            raise ValueError(f'{title}: train_dataloader.dataset has no pipeline to time')
+        self.steps = [(step['type'], TRANSFORMS.build(step)) for step in steps]
+        collate = cfg.train_dataloader.get('collate_fn', dict(type='pseudo_collate'))
+        self.collate = FUNCTIONS.get(collate['type'])
+        self.packed: list[dict] = []
+        self.loading = 0
+        """So many of the steps end with an image in memory."""
+
+    def run(self, sample: dict, costs: Costs) -> None:
+        """Take one image through all steps."""
+        results = dict(sample)
+        for number, (name, step) in enumerate(self.steps, start=1):
+            start = time.process_time()
+            results = step(results)
+            _add(costs, f'{number} {name}', start)
+            if not self.loading and 'img' in results:
+                self.loading = number
+        self.packed.append(results)
+
+    def finish(self, costs: Costs) -> None:
+        """Make a batch of the images so far."""
+        start = time.process_time()
+        self.collate(self.packed)
+        _add(costs, f'{len(self.steps) + 1} collate', start)
+        self.packed = []
+
+
+def _add(costs: Costs, key: str, start: float) -> None:
+    costs[key] = costs.get(key, 0.0) + time.process_time() - start
+
+
+def draw_scene(rng: np.random.Generator, size: Size) -> tuple[np.ndarray, tuple[int, ...]]:
+    """An image with detail at all scales, as photographs have, and the box of its object.
+
+    Noise of twice the frequency has less of the contrast, such that 500 x 375 pixels at quality 95
+    take about as many bytes as an image of CUB-200-2011.
+
+    Returns:
+        (H, W, 3) uint8 and x1, y1, x2, y2: sides of 0.4 to 0.8 of the image's.
+    """
+    width, height = size
+    image = np.full((height, width, 3), 120.0, dtype=np.float32)
+    across, contrast = 4, 40.0
+    while across < width:
+        grid = (max(2, across * height // width), across)
+        noise = rng.normal(0, contrast, (*grid, 1)) + rng.normal(0, contrast / 2, (*grid, 3))
+        image += cv2.resize(noise.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        across, contrast = 2 * across, contrast / 2**0.45
+    image += rng.normal(0, contrast, (height, width, 1)).astype(np.float32)
+    sides = rng.uniform(0.4, 0.8, 2) * size
+    x, y = rng.uniform(0, 1, 2) * (size - sides)
+    box = tuple(int(value) for value in (x, y, x + sides[0], y + sides[1]))
+    return np.clip(image, 0, 255).astype(np.uint8), box
+
+
+def draw_samples(folder: Path, size: Size, count: int) -> list[dict]:
+    """Write JPEGs and describe them as FineGrainedDataset does."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for index in tqdm(range(count), desc='drawing', leave=False):
+        image, box = draw_scene(rng, size)
+        path = str(folder / f'{size[0]}x{size[1]}_{index}.jpg')
+        cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        box = np.asarray(box, dtype=np.float32)
+        samples.append(dict(img_path=path, gt_label=index, box=box, sample_idx=index))
+    return samples
+
+
+def read_samples(cfg: Config, count: int) -> list[dict] | None:
+    """Evenly spaced images of the training data; None when they are not on this machine."""
+    try:
+        dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'pipeline': []})
+    except FileNotFoundError as error:
+        print(f'drawn images, because: {error}')
+        return None
+    chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
+    return [dataset.get_data_info(int(index)) for index in chosen]
+
+
+def measure(
+    samples: Sequence[dict], pipelines: Sequence[Pipeline], repeats: int
+) -> tuple[list[float], list[list[Costs]]]:
+    """CPU seconds of each repeat: of decoding alone, and of each pipeline's parts."""
+    contents = [np.fromfile(sample['img_path'], np.uint8) for sample in samples]
+    decoding: list[float] = []
+    costs: list[list[Costs]] = [[] for _ in pipelines]
+    for repeat in tqdm(range(-1, repeats), desc='timing', leave=False):
+        alone: Costs = {}
+        parts: list[Costs] = [{} for _ in pipelines]
+        for sample, content in zip(samples, contents, strict=True):
+            start = time.process_time()
+            cv2.imdecode(content, cv2.IMREAD_COLOR)
+            _add(alone, 'decoding', start)
+            for pipeline, part in zip(pipelines, parts, strict=True):
+                pipeline.run(sample, part)
+        for pipeline, part, kept in zip(pipelines, parts, costs, strict=True):
+            pipeline.finish(part)
+            if repeat >= 0:  # the first one warms up
+                kept.append(part)
+        if repeat >= 0:
+            decoding.append(alone['decoding'])
+    return decoding, costs
+
+
+def report(
+    images: int, decoding: list[float], pipelines: Sequence[Pipeline], costs: list[list[Costs]]
+) -> None:
+    """Print the medians."""
+
+    def line(title: str, seconds: Sequence[float]) -> None:
+        median = statistics.median(seconds) / images
+        ratio = statistics.median(s / d for s, d in zip(seconds, decoding, strict=True))
+        print(f'{title[-44:]:44} {1 / median:9.0f} {1e3 * median:9.3f} {ratio:9.2f}')
+
+    print(f'{"":44} {"images/s":>9} {"ms/image":>9} {"/decoding":>9}')
+    line('decoding alone', decoding)
+    for pipeline, repeats in zip(pipelines, costs, strict=True):
+        line(pipeline.title, [sum(parts.values()) for parts in repeats])
+        for key in repeats[0]:
+            line(f'  {key}', [parts[key] for parts in repeats])
+        rest = [list(parts.values())[pipeline.loading :] for parts in repeats]
+        line('  all but loading', [sum(values) for values in rest])
+
+
+def parse_size(text: str) -> Size:
+    """'WxH' as a pair."""
+    width, _, height = text.partition('x')
+    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) > 0):
+        raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, such as 500x375')
+    return int(width), int(height)
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config')
+    parser.add_argument('--compare-config', help='a second pipeline, on the same images')
+    parser.add_argument('--images', type=int, default=16)
+    parser.add_argument('--repeats', type=int, default=9)
+    parser.add_argument('--size', type=parse_size, nargs='+', metavar='WxH', help='draw images')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value, for both')
+    args = parser.parse_args(argv)
+    if args.images < 1 or args.repeats < 1:
+        parser.error('needs at least one image and one repeat')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    init_default_scope('mmpretrain')
+    names = [args.config] + ([args.compare_config] if args.compare_config else [])
+    configs = [load_config(name) for name in names]
+    for cfg in configs:
+        cfg.merge_from_dict(args.cfg_options or {})
+    pipelines = [Pipeline(name, cfg) for name, cfg in zip(names, configs, strict=True)]
+    samples = None if args.size else read_samples(configs[0], args.images)
+    with TemporaryDirectory() as folder:
+        for size in [None] if samples else args.size or SIZES:
+            if size:
+                samples = draw_samples(Path(folder), size, args.images)
+            what = f'drawn, {size[0]} x {size[1]}' if size else 'of the data set'
+            pixels = sum(cv2.imread(sample['img_path']).size // 3 for sample in samples)
+            bits = 8 * sum(Path(sample['img_path']).stat().st_size for sample in samples) / pixels
+            print(
+                f'{len(samples)} images {what}: {pixels / len(samples) / 1e6:.2f} megapixels, '
+                f'{bits:.1f} bits a pixel; {args.repeats} repeats'
+            )
+            decoding, costs = measure(samples, pipelines, args.repeats)
+            report(len(samples), decoding, pipelines, costs)
+
+
+if __name__ == '__main__':
+    main()
