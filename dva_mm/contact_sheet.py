@@ -4,9 +4,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from .datasets.box_cache import FALLBACK, BoxEntry, image_root
+from .datasets.exif import turn_upright
 
 FOUND, MISSING = (255, 32, 32), (32, 96, 255)
 
@@ -55,7 +56,7 @@ def contact_sheet(
         left = gap + number % columns * (tile + gap)
         top = gap + number // columns * (tile + text + gap)
         with Image.open(image_root(data_root) / entry.image) as image:
-            shown = ImageOps.exif_transpose(image).convert('RGB')
+            shown = turn_upright(image).convert('RGB')
         scale = tile / max(shown.size)
         shown = shown.resize([max(1, round(side * scale)) for side in shown.size])
         sheet.paste(shown, (left, top))

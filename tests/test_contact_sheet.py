@@ -90,3 +90,12 @@ def test_a_photograph_is_turned_as_it_is_shown(tmp_path: Path):
     turned = BoxEntry('a.jpg', 20, 40, 0, 0, 20, 40, 0.5, 'x')
     sheet = contact_sheet([turned], tmp_path, tile=80)
     assert sheet.getpixel((6 + 30, 6 + 40))[1] > 200 > 50 > sheet.getpixel((6 + 10, 6 + 40))[1]
+
+
+def test_an_orientation_that_mmcv_does_not_see_turns_nothing(tmp_path: Path):
+    picture = Image.new('RGB', (40, 20), 'black')
+    picture.paste((0, 255, 0), (0, 0, 40, 10))
+    picture.save(tmp_path / 'a.jpg', xmp=b'<x tiff:Orientation="6"/>', quality=100)
+    flat = BoxEntry('a.jpg', 40, 20, 0, 0, 40, 20, 0.5, 'x')
+    sheet = contact_sheet([flat], tmp_path, tile=80)
+    assert sheet.getpixel((6 + 40, 6 + 8))[1] > 200 > 50 > sheet.getpixel((6 + 40, 6 + 32))[1]

@@ -40,6 +40,13 @@ class StopHook(Hook):
 '''
 
 
+WHOLE = """
+_base_ = 'tiny.py'
+val_evaluator = dict(metrics=('recall', 'mean_average_precision_at_r', 'mean_reciprocal_rank'))
+test_evaluator = val_evaluator
+"""
+
+
 class Cluster:
     """A folder with a config whose processes take half a batch each."""
 
@@ -47,9 +54,11 @@ class Cluster:
         self.folder = folder
         write_cub(folder / 'cub')
         write_weights(folder / 'vit.safetensors')
-        self.config = write_config(folder / 'tiny.py', folder / 'cub', folder / 'vit.safetensors')
+        write_config(folder / 'tiny.py', folder / 'cub', folder / 'vit.safetensors')
+        self.config = folder / 'whole.py'
+        self.config.write_text(WHOLE)
         self.half = folder / 'half.py'
-        self.half.write_text("_base_ = 'tiny.py'\ntrain_dataloader = dict(batch_size=3)\n")
+        self.half.write_text("_base_ = 'whole.py'\ntrain_dataloader = dict(batch_size=3)\n")
         (folder / 'stop.py').write_text(STOP)
         (folder / 'stopping.py').write_text(
             "_base_ = 'half.py'\n"
@@ -72,7 +81,7 @@ class Cluster:
             )
 
     def output(self, log: str) -> str:
-        return (self.folder / log).read_text()
+        return (self.folder / log).read_text()[-8000:]
 
     def finish(self, log: str, process: subprocess.Popen) -> None:
         assert process.wait(PATIENCE) == 0, self.output(log)
@@ -90,7 +99,7 @@ def metrics(work_dir: Path) -> dict[int, dict[str, float]]:
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for entry in map(json.loads, path.read_text().splitlines()):
             if 'retrieval/Recall@1' in entry:
-                found[entry['step']] = {k: v for k, v in entry.items() if 'Recall' in k}
+                found[entry['step']] = {k: v for k, v in entry.items() if 'retrieval' in k}
     return found
 
 
@@ -152,6 +161,7 @@ def test_two_processes_evaluate_to_what_one_does(cluster: Cluster):
     one, two = metrics(cluster.folder / 'one'), metrics(cluster.folder / 'two')
     assert one.keys() == two.keys() == {0, 1, 2, 3}
     assert one[0] == two[0] != one[3] == two[3]
+    assert {'retrieval/MAP@R', 'retrieval/MRR@8', 'retrieval/Recall@8'} <= one[3].keys()
 
 
 def test_a_resumed_run_says_where_it_starts(cluster: Cluster):
@@ -171,6 +181,12 @@ def test_testing_with_two_processes_gives_the_metrics_of_one(cluster: Cluster, t
     cluster.finish('test.txt', process)
     one, two = (json.loads((tmp_path / n / 'metrics.json').read_text()) for n in ('one', 'two'))
     assert one['metrics'] == two['metrics'] == metrics(cluster.folder / 'one')[3]
+
+
+def test_other_launchers_than_torchrun_need_gpus(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match=r'--launcher slurm needs GPUs.*dist_train.sh'):
+        train([str(cluster.config), '--launcher', 'slurm'])
 
 
 def test_slurm_starts_one_torchrun_a_node(tmp_path: Path):

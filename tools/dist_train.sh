@@ -12,15 +12,21 @@ fi
 CONFIG=$1
 GPUS=$2
 
+# In the background, so that a signal to this script reaches torchrun, which stops its processes.
 python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$GPUS" \
-    "$(dirname "${BASH_SOURCE[0]}")/train.py" "$CONFIG" --launcher pytorch "${@:3}" || {
-    status=$?
+    "$(dirname "${BASH_SOURCE[0]}")/train.py" "$CONFIG" --launcher pytorch "${@:3}" &
+torchrun=$!
+trap 'kill "$torchrun" 2>/dev/null' TERM INT HUP
+status=0
+wait "$torchrun" || status=$?
+while kill -0 "$torchrun" 2>/dev/null; do wait "$torchrun" || status=$?; done
+if [ $status -ne 0 ]; then
     echo "error: a training process ended early (see above), so all were stopped; the same" \
         "command with --resume goes on from the newest checkpoint" >&2
-    exit $status
-}
+fi
+exit $status

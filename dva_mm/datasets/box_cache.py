@@ -11,22 +11,19 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from PIL import Image
-
 import dva_mm
+
+from .exif import image_size
 
 FORMAT = 'dva_mm boxes'
 VERSION = 1
 FALLBACK = 'fallback'
 CHECKED_SIZES = 4000
 """Of so many images the size is read when a file is loaded, evenly spread over a larger set."""
-_ORIENTATION, _TRANSPOSED = 0x0112, (5, 6, 7, 8)  # EXIF
-
 Box = tuple[float, float, float, float]
 
 
@@ -100,17 +97,6 @@ def make_header(source: str, options: dict, images: Sequence[str]) -> dict:
     )
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of an image as it is shown, read from the file's head alone."""
-    with Image.open(path) as image:
-        width, height = image.size
-        exif = Image.Exif()  # image.getexif() would ask XMP as well, which OpenCV does not
-        with suppress(SyntaxError):  # broken EXIF turns nothing
-            exif.load(image.info.get('exif', b''))
-        turned = exif.get(_ORIENTATION) in _TRANSPOSED
-    return (height, width) if turned else (width, height)
-
-
 def write_box_cache(file: str | Path, header: dict, entries: Iterable[BoxEntry]) -> None:
     """Write a file of boxes, sorted by image; it appears complete or not at all."""
     file = Path(file)
@@ -141,7 +127,8 @@ def read_header(file: str | Path) -> dict:
     if not file.is_file():
         raise FileNotFoundError(
             f'there is no file of boxes {file.absolute()}; write it with '
-            f'tools/cache_boxes.py CONFIG --source attention --out {file}'
+            f'tools/cache_boxes.py CONFIG --source attention --split all --out {file} (--split all '
+            'covers both sides of every protocol)'
         )
     with file.open(encoding='utf-8', errors='replace') as lines:
         return _parse_header(file, lines.readline())

@@ -61,12 +61,16 @@ class FineGrainedDataset(BaseDataset):
             last ones, at least two. 'train' goes without them, 'val' is exactly their training
             images, 'test' stays what it is, so a model for publication is trained again without
             this option; in the closed-set protocol above all, where test images belong to the
-            held-out classes as well. Set it alike for 'train' and 'val'. Defaults to 0.
+            held-out classes as well. It must be alike for 'train' and 'val', or classes that train
+            validate: ``--cfg-options val_classes=0.2 val_dataloader.dataset.split=val`` sets it
+            for all data sets. Defaults to 0.
         gallery: 'train' searches the training images for each test image, in the closed-set
             protocol's 'test'. None searches the other test images, or the official gallery.
             Defaults to None.
         boxes: 'annotation' takes the boxes that the reader found; else a file of boxes that
-            tools/cache_boxes.py wrote for these images. Defaults to 'annotation'.
+            tools/cache_boxes.py wrote for these images, one an image: a list that names an image
+            once for each object keeps its objects apart only by 'annotation'. Defaults to
+            'annotation'.
         **kwargs: Options of mmpretrain's BaseDataset, ``pipeline`` above all.
 
     Raises:
@@ -104,8 +108,8 @@ class FineGrainedDataset(BaseDataset):
         if split == 'val' and not val_classes:
             raise ValueError(
                 "FineGrainedDataset split='val' needs val_classes, the share of the training "
-                'classes to hold out: set val_classes=0.2, for one, here and in the training data '
-                'set'
+                'classes to hold out: --cfg-options val_classes=0.2, for one, sets it for all data '
+                'sets'
             )
         if gallery is not None and (protocol, split) != ('closed', 'test'):
             raise ValueError(
@@ -142,18 +146,19 @@ class FineGrainedDataset(BaseDataset):
         if any(record.is_query is not None for record in chosen):
             self._metainfo['num_queries'] = sum(record.is_query is True for record in chosen)
         index = {label: i for i, label in enumerate(labels)}
-        boxes = {record.path: record.box for record in chosen}
-        if self.boxes != 'annotation':
-            boxes = load_box_cache(self.boxes, self.data_root, list(boxes))
+        if self.boxes == 'annotation':
+            boxes = [record.box for record in chosen]
+        else:
+            paths = list(dict.fromkeys(record.path for record in chosen))
+            box_of = load_box_cache(self.boxes, self.data_root, paths)
+            boxes = [box_of[record.path] for record in chosen]
         return [
             dict(
                 img_path=record.path,
                 gt_label=index[record.label],
-                box=None
-                if boxes[record.path] is None
-                else np.asarray(boxes[record.path], dtype=np.float32),
+                box=None if box is None else np.asarray(box, dtype=np.float32),
             )
-            for record in chosen
+            for record, box in zip(chosen, boxes, strict=True)
         ]
 
     def _warn_of_differences(self, reading: Reading) -> None:

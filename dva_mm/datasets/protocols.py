@@ -120,19 +120,29 @@ def select_side(
         The records. With a gallery all have ``is_query`` set.
 
     Raises:
-        ValueError: if the protocol does not suit the data set, or too few classes are left.
+        ValueError: if the protocol does not suit the data set, too few classes are left, or some
+            images of the side are queries or gallery and others are neither.
     """
     select = PROTOCOLS[protocol]
     if split == 'test':
         chosen = select(reading, 'test')
         if gallery is None:
-            return sorted(chosen, key=lambda record: record.is_query is False)
+            return _queries_first(chosen)
         if any(record.is_query is not None for record in chosen):
             raise ValueError(f'gallery={gallery!r}: this data set has a gallery of its own')
         queries = [record._replace(is_query=True) for record in chosen]
         return queries + [record._replace(is_query=False) for record in select(reading, 'train')]
-    chosen = select(reading, 'train')
+    chosen = _queries_first(select(reading, 'train'))
     if not val_classes:
         return chosen
     held_out = held_out_classes({record.label for record in chosen}, val_classes)
     return [record for record in chosen if (record.label in held_out) == (split == 'val')]
+
+
+def _queries_first(records: list[Record]) -> list[Record]:
+    if len({record.is_query is None for record in records}) > 1:
+        raise ValueError(
+            "queries and a gallery need protocol='closed', or a split with classes of its own: by "
+            'this protocol some images of a side are one of them and others are neither'
+        )
+    return sorted(records, key=lambda record: record.is_query is False)

@@ -24,9 +24,11 @@ class Published(NamedTuple):
     open_classes: Sides
     """Classes on either side of the open-set protocol."""
     open_images: Sides | None = None
-    """Images on either side of it; None where no paper is known to count them."""
+    """Images on either side of it; None where no source is known to confirm them."""
     closed_images: Sides | None = None
     """Images on either side of the official closed-set split; None where there is none."""
+    open_by_lists: bool = False
+    """The open-set numbers are those of optional lists (``Reading.train_classes``)."""
     queries: int | None = None
     """Queries on the test side; None where each test image is a query to the others."""
 
@@ -52,11 +54,10 @@ PUBLISHED: dict[str, Published] = {
     ),
     'dogs': Published(
         name='Stanford Dogs',
-        source='Khosla et al., FGVC 2011; open-set counts not confirmed by a source',
+        source='Khosla et al., FGVC 2011',
         classes=120,
         images=20580,
         open_classes=(60, 60),
-        open_images=(10651, 9929),
         closed_images=(12000, 8580),
     ),
     'aircraft': Published(
@@ -116,6 +117,7 @@ PUBLISHED: dict[str, Published] = {
         images=461939,
         open_classes=(5690, 2452),
         open_images=(325846, 136093),
+        open_by_lists=True,
         closed_images=(437513, 24426),
     ),
 }
@@ -123,10 +125,10 @@ PUBLISHED: dict[str, Published] = {
 
 
 def find_differences(reader: str, reading: Reading, protocol: str) -> list[str]:
-    """What a reading has otherwise than published; nothing for a reader without such numbers.
+    """What a reading has otherwise than published: its totals, and the sides of a protocol.
 
     Args:
-        reader: Name of the reader.
+        reader: Name of the reader; one without published numbers differs in nothing.
         reading: What it read.
         protocol: 'open' or 'closed'; its two sides are counted.
 
@@ -134,14 +136,32 @@ def find_differences(reader: str, reading: Reading, protocol: str) -> list[str]:
         A text such as '5,863 images on the open-set training side (published: 5,864)' for each
         difference.
     """
+    totals = find_total_differences(reader, reading)
+    return totals + find_side_differences(reader, reading, protocol)
+
+
+def find_total_differences(reader: str, reading: Reading) -> list[str]:
+    """The part of :func:`find_differences` that no protocol changes: classes and images in all."""
     if reader not in PUBLISHED:
         return []
     published = PUBLISHED[reader]
+    return _differences(
+        [
+            ('classes', len(reading.classes), published.classes),
+            ('images', len(reading.records), published.images),
+        ]
+    )
+
+
+def find_side_differences(reader: str, reading: Reading, protocol: str) -> list[str]:
+    """The part of :func:`find_differences` that lies in the sides of a protocol."""
+    if reader not in PUBLISHED:
+        return []
+    published = PUBLISHED[reader]
+    if protocol == 'open' and published.open_by_lists and reading.train_classes is None:
+        return []
     sides = [select_side(reading, protocol, split) for split in ('train', 'test')]
-    counts = [
-        ('classes', len(reading.classes), published.classes),
-        ('images', len(reading.records), published.images),
-    ]
+    counts = []
     images = published.open_images if protocol == 'open' else published.closed_images
     for i, name in enumerate(('training', 'test')):
         place = f'on the {protocol}-set {name} side'
@@ -153,6 +173,10 @@ def find_differences(reader: str, reading: Reading, protocol: str) -> list[str]:
     if published.queries is not None:
         queries = sum(record.is_query is True for record in sides[1])
         counts.append(('queries', queries, published.queries))
+    return _differences(counts)
+
+
+def _differences(counts: Sequence[tuple[str, int, int]]) -> list[str]:
     return [
         f'{found:,} {what} (published: {expected:,})'
         for what, found, expected in counts

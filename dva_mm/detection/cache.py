@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -27,6 +27,7 @@ from dva_mm.datasets.box_cache import (
     write_box_cache,
 )
 from dva_mm.datasets.boxes import clip_box
+from dva_mm.datasets.exif import turn_upright
 
 from .detector import Detection, Detector
 
@@ -48,7 +49,7 @@ def cache_boxes(
     Args:
         detector: The source.
         data_root: Folder of the data set.
-        paths: Image files below it.
+        paths: Image files below it; one that is listed twice is looked at once.
         out: File to write. If it is there already with the same header, nothing is done.
         batch_size: Images a forward. Defaults to 32.
         num_workers: Processes that read images. Defaults to 0: this one.
@@ -65,7 +66,7 @@ def cache_boxes(
     if not 0 <= index < count:
         raise ValueError(f'shard must be I/N with 0 <= I < N, got {index}/{count}')
     out = Path(out).expanduser()
-    images = sorted(relative_paths(paths, data_root))
+    images = sorted(set(relative_paths(paths, data_root)))
     header = make_header(detector.source, detector.options, images)
     header = json.loads(json.dumps(header))  # what it compares equal to when it is read
     if out.exists():
@@ -99,13 +100,20 @@ def cache_boxes(
 def make_entry(
     image: str, size: tuple[int, int], detection: Detection | None, source: str
 ) -> BoxEntry:
-    """The entry of a detection, cut to the image; a fallback where nothing is left of it."""
+    """The entry of a detection, rounded and cut to the image.
+
+    A fallback where nothing is left of the box, such as of one that rounds to no width.
+    """
     width, height = size
+    fallback = BoxEntry(image, width, height, 0, 0, width, height, 0.0, FALLBACK)
     if detection is None or clip_box(detection.box, height, width) is None:
-        return BoxEntry(image, width, height, 0, 0, width, height, 0.0, FALLBACK)
+        return fallback
     x1, y1, x2, y2 = (round(float(value), 2) for value in detection.box)
-    box = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    return BoxEntry(image, width, height, *box, round(float(detection.score), 6), source)
+    x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    if x2 <= x1 or y2 <= y1:
+        return fallback
+    score = round(float(detection.score), 6)
+    return BoxEntry(image, width, height, x1, y1, x2, y2, score, source)
 
 
 def _part(out: Path, index: int, count: int) -> Path:
@@ -125,27 +133,41 @@ def _resume(part: Path, header: dict) -> dict[str, BoxEntry]:
     """The entries of a partial file, cut back to its last whole line; a new one has none."""
     whole = part.read_bytes().rpartition(b'\n')[0] if part.exists() else b''
     if not whole:
-        part.write_text(json.dumps(header) + '\n', encoding='utf-8')
+        begun = part.with_suffix('.new')
+        begun.write_text(json.dumps(header) + '\n', encoding='utf-8')
+        os.replace(begun, part)  # a shard that merges must not see a part of the header
         return {}
     os.truncate(part, len(whole) + 1)
-    return _read_part(part, header)
+    return _read_part(part, header) or {}
 
 
-def _read_part(part: Path, header: dict) -> dict[str, BoxEntry]:
+def _read_part(part: Path, header: dict) -> dict[str, BoxEntry] | None:
+    """The entries of a partial file; None of one without a whole header, which has not begun."""
+    lines = part.read_bytes().split(b'\n')[:-1]  # what follows the last newline is not whole yet
+    if not lines:
+        return None
     _check_header(part, read_header(part), header)
-    lines = part.read_text(encoding='utf-8').split('\n')
-    entries = map(parse_entry, lines[1:-1])  # what follows the last newline is not whole yet
-    return {entry.image: entry for entry in entries}
+    entries = {}
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            entry = parse_entry(line.decode())
+        except ValueError as error:
+            raise ValueError(
+                f'{part}, line {number}: {error}; delete it and run the shard that wrote it again'
+            ) from error
+        entries[entry.image] = entry
+    return entries
 
 
 def _merge(out: Path, header: dict, images: list[str], count: int) -> bool:
     parts = [_part(out, index, count) for index in range(count)]
     try:
-        entries = {}
-        for part in parts:
-            entries |= _read_part(part, header)
+        found = [_read_part(part, header) for part in parts]
     except FileNotFoundError:  # not begun yet, or another process has just merged
         return out.exists()
+    if None in found:
+        return False
+    entries = {image: entry for part in found for image, entry in part.items()}
     if entries.keys() != set(images):
         return False
     write_box_cache(out, header, entries.values())
@@ -167,7 +189,7 @@ class _Images(Dataset):
         path = self.root / self.images[index]
         try:
             with Image.open(path) as image:
-                shown = ImageOps.exif_transpose(image).convert('RGB')
+                shown = turn_upright(image).convert('RGB')
         except (OSError, SyntaxError) as error:  # PIL says SyntaxError of a broken PNG
             raise ValueError(f'the image {path} cannot be read: {error}') from error
         return self.images[index], shown.size, self.prepare(shown)

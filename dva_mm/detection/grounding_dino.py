@@ -1,10 +1,12 @@
 """Boxes from Grounding DINO, a detector that is told in words what to find."""
 
 import inspect
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from .detector import Detection
 
@@ -14,7 +16,8 @@ class GroundingDinoDetector:
 
     Paper: https://arxiv.org/abs/2303.05499; the model runs through transformers' zero-shot object
     detection (extra ``detector``). Of several boxes the surest is the object; an image without
-    any gives None.
+    any gives None. Padding would move the boxes, so of a batch only the images that the processor
+    resizes to the same size go through the model together.
 
     Args:
         prompt: The super-class of all images in lower case, ending in a dot: 'a bird.'
@@ -64,34 +67,59 @@ class GroundingDinoDetector:
                 f'the detector {model!r} cannot be loaded: {error}\nFetch it on a machine with '
                 'internet and give its folder with --model'
             ) from error
+        self.prepare = Pixels(self.processor.image_processor)
         self.model = network.to(device).eval()
         self.prompt = prompt
         self.thresholds = thresholds
         self.device = device
         self.options = dict(model=str(model), prompt=prompt, **thresholds)
 
-    @staticmethod
-    def prepare(image: Image.Image) -> Image.Image:
-        """The image itself: the processor resizes and pads a whole batch."""
-        return image
-
     @torch.inference_mode()
     def detect(
-        self, inputs: Sequence[Image.Image], sizes: Sequence[tuple[int, int]]
+        self, inputs: Sequence[dict[str, Tensor]], sizes: Sequence[tuple[int, int]]
     ) -> list[Detection | None]:
-        """Boxes in pixels of images of these (width, height)."""
-        text = [self.prompt] * len(inputs)
-        batch = self.processor(images=list(inputs), text=text, return_tensors='pt', padding=True)
-        batch = batch.to(self.device)
-        return best_boxes(
-            self.processor, self.model(**batch), batch['input_ids'], sizes, **self.thresholds
-        )
+        """Boxes in pixels of images of these (width, height); inputs as ``prepare`` gives them."""
+        alike = defaultdict(list)
+        for index, pixels in enumerate(inputs):
+            alike[pixels['pixel_values'].shape].append(index)
+        detections: list[Detection | None] = [None] * len(inputs)
+        for indices in alike.values():
+            text = self.processor(text=[self.prompt] * len(indices), return_tensors='pt')
+            batch = dict(text)
+            for name in inputs[indices[0]]:
+                batch[name] = torch.stack([inputs[index][name] for index in indices])
+            batch = {name: values.to(self.device) for name, values in batch.items()}
+            found = best_boxes(
+                self.processor,
+                self.model(**batch),
+                batch['input_ids'],
+                [sizes[index] for index in indices],
+                **self.thresholds,
+            )
+            for index, detection in zip(indices, found, strict=True):
+                detections[index] = detection
+        return detections
+
+
+class Pixels:
+    """RGB image -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w).
+
+    Args:
+        image_processor: transformers' GroundingDinoImageProcessor, which resizes and normalises.
+    """
+
+    def __init__(self, image_processor: Callable) -> None:
+        self.image_processor = image_processor
+
+    def __call__(self, image: Image.Image) -> dict[str, Tensor]:
+        batch = self.image_processor(images=image, return_tensors='pt')
+        return {name: values[0] for name, values in batch.items()}
 
 
 def best_boxes(
     processor,
     outputs,
-    input_ids: torch.Tensor,
+    input_ids: Tensor,
     sizes: Sequence[tuple[int, int]],
     box_threshold: float,
     text_threshold: float,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from tqdm import tqdm
 
@@ -17,16 +16,17 @@ from dva_mm.datasets.box_cache import (
     FALLBACK,
     BoxEntry,
     image_root,
-    image_size,
     make_header,
     read_box_cache,
     relative_paths,
     write_box_cache,
 )
+from dva_mm.datasets.exif import image_size
 from dva_mm.datasets.protocols import PROTOCOLS
 from dva_mm.datasets.readers import READERS, Record
-from dva_mm.engine.launch import merge_options
+from dva_mm.engine.data import merge_options
 
+from .arguments import KEEP, check_target, detector_options, parse_arguments
 from .attention import attention_rollout, class_attention
 from .cache import cache_boxes, make_entry
 from .detector import Detection, Detector
@@ -34,19 +34,16 @@ from .grounding_dino import GroundingDinoDetector
 from .map_detector import MapDetector
 from .patch_pca import patch_pca
 
-SOURCES = ('annotation', 'attention', 'grounding-dino', 'patch-pca')
-KEEP = {'attention': 0.7, 'rollout': 0.5, 'patch-pca': 0.95}
-"""Share of the map to keep, where none is given. See docs/datasets.md for how it was chosen."""
-
 
 def main(argv: list[str] | None = None) -> None:
     """Write a file of boxes: ``tools/cache_boxes.py CONFIG --source SOURCE [options]``."""
-    args = _parser().parse_args(argv)
+    args = parse_arguments(argv)
     cfg = _load(args)
     data = cfg.train_dataloader.dataset
     records = read_records(data, args.split)
     root = image_root(data.data_root)
     out = Path(args.out or _default_out(root, args)).expanduser()
+    check_target(out, '--out')  # the default one: a given one has been checked
     paths = [record.path for record in records]
     if args.source == 'annotation':
         write_annotations(records, root, out)
@@ -97,13 +94,21 @@ def read_records(data: Config, split: str) -> list[Record]:
 
 
 def write_annotations(records: Sequence[Record], data_root: Path, out: Path) -> None:
-    """Write the data set's own boxes, with score 1; an image without one is a fallback."""
+    """Write the data set's own boxes, with score 1; an image without one is a fallback.
+
+    Of an image that is listed with several boxes the largest is kept: OPA knows one object.
+    """
     images = relative_paths((record.path for record in records), data_root)
-    entries = []
+    entries: dict[str, BoxEntry] = {}
     for image, record in zip(images, tqdm(records, desc='annotation'), strict=True):
         found = None if record.box is None else Detection(record.box, 1.0)
-        entries.append(make_entry(image, image_size(record.path), found, 'annotation'))
-    write_box_cache(out, make_header('annotation', {}, images), entries)
+        entry = make_entry(image, image_size(record.path), found, 'annotation')
+        entries[image] = max(entries.get(image, entry), entry, key=_found_area)
+    write_box_cache(out, make_header('annotation', {}, list(entries)), entries.values())
+
+
+def _found_area(entry: BoxEntry) -> float:
+    return 0.0 if entry.source == FALLBACK else (entry.x2 - entry.x1) * (entry.y2 - entry.y1)
 
 
 def summary(entries: Sequence[BoxEntry]) -> str:
@@ -120,60 +125,6 @@ def summary(entries: Sequence[BoxEntry]) -> str:
     return '\n'.join(lines)
 
 
-def _shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition('/')
-    return int(index), int(count)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Write each image's box into one file")
-    parser.add_argument('config', help='a config file, or dva_mm::NAME.py')
-    parser.add_argument('--source', choices=SOURCES, required=True)
-    parser.add_argument(
-        '--out', help='file to write; default: work_dirs/boxes/DATA_SPLIT_SOURCE.jsonl'
-    )
-    parser.add_argument(
-        '--split', choices=['train', 'all'], default='train', help='training needs train alone'
-    )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in tools/train.py')
-    parser.add_argument('--batch-size', type=int, default=32)
-    parser.add_argument('--num-workers', type=int, default=2, help='processes that read images')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu, cuda or cuda:I; default: the GPU where there is one',
-    )
-    parser.add_argument(
-        '--shard',
-        type=_shard,
-        default=(0, 1),
-        metavar='I/N',
-        help='run N processes with I = 0 ... N-1: the last to finish writes the file',
-    )
-    maps = parser.add_argument_group('--source attention and patch-pca: the frozen encoder')
-    maps.add_argument('--keep', type=float, help=f'share of the map to keep; default: {KEEP}')
-    maps.add_argument(
-        '--img-size',
-        type=int,
-        help="the encoder's input; default: the config's. A larger one gives a finer grid",
-    )
-    which = maps.add_mutually_exclusive_group()
-    which.add_argument('--block', type=int, help='block of the attention; default: -3')
-    which.add_argument('--rollout', action='store_true', help='attention through all blocks')
-    dino = parser.add_argument_group('--source grounding-dino')
-    dino.add_argument('--prompt', help="the images' super-class, such as 'a bird.'")
-    dino.add_argument(
-        '--model', default='IDEA-Research/grounding-dino-base', help='name on the hub, or a folder'
-    )
-    dino.add_argument('--box-threshold', type=float, default=0.35)
-    dino.add_argument('--text-threshold', type=float, default=0.25)
-    sheet = parser.add_argument_group('contact sheet')
-    sheet.add_argument('--sheet', help='picture (.png, .jpg) of the boxes to write')
-    sheet.add_argument('--sheet-count', type=int, default=100)
-    sheet.add_argument('--sheet-order', choices=['worst', 'random'], default='worst')
-    return parser
-
-
 def _load(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config)
     merge_options(cfg, args.cfg_options)
@@ -186,11 +137,7 @@ def _default_out(root: Path, args: argparse.Namespace) -> Path:
 
 def _detector(cfg: Config, args: argparse.Namespace) -> Detector:
     if args.source == 'grounding-dino':
-        if not args.prompt:
-            raise ValueError("--source grounding-dino needs a --prompt such as 'a bird.'")
-        return GroundingDinoDetector(
-            args.prompt, args.model, args.box_threshold, args.text_threshold, args.device
-        )
+        return GroundingDinoDetector(**detector_options(args), device=args.device)
     backbone = {**cfg.model.backbone, 'ica': None, 'tuning': None}
     if backbone.get('type') != 'FrozenViT':
         raise ValueError(

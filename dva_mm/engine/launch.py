@@ -1,7 +1,6 @@
 """What tools/train.py and tools/test.py run: arguments -> config -> Runner."""
 
 import argparse
-import inspect
 import json
 import os
 from pathlib import Path
@@ -9,19 +8,16 @@ from pathlib import Path
 import torch
 import torch.distributed
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, init_dist, is_main_process
 from mmengine.logging import print_log
-from mmengine.registry import RUNNERS, DefaultScope
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from mmpretrain.registry import DATASETS, MODELS
 
 from dva_mm.config import load_config
 
 from .checkpoint import find_resumable
+from .data import LOADERS, merge_options, prepare_data
 from .publish import load_adapter
-
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-_DATA_FIELDS = ('data_root', 'protocol', 'reader')
 
 
 def train(argv: list[str] | None = None) -> None:
@@ -53,14 +49,18 @@ def train(argv: list[str] | None = None) -> None:
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config'
             )
         cfg.auto_scale_lr.enable = True
+    _start_processes(cfg)
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = find_resumable(cfg.work_dir) if args.resume == 'auto' else args.resume
+        choice = [find_resumable(cfg.work_dir) if args.resume == 'auto' else args.resume]
+        broadcast_object_list(choice)  # all processes go on from the first one's
+        cfg.resume, cfg.load_from = choice[0] is not None, choice[0]
         if cfg.load_from is None:
             print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
-            cfg.resume = False
         elif not Path(cfg.load_from).is_file():
-            raise FileNotFoundError(f'--resume: {cfg.load_from} does not exist')
+            raise FileNotFoundError(
+                f'--resume: {cfg.load_from} does not exist (several machines need a work directory '
+                'that they share)'
+            )
     prepare_data(cfg)
     runner = _build_runner(cfg)
     runner.train()
@@ -97,6 +97,7 @@ def test(argv: list[str] | None = None) -> None:
         cfg.model.neck = None
         if cfg.model.backbone.get('tuning'):
             cfg.model.backbone.tuning = None
+    _start_processes(cfg)
     prepare_data(cfg)
     runner = _build_runner(cfg)
     if args.checkpoint:
@@ -124,8 +125,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
         '--cfg-options',
         nargs='+',
         action=DictAction,
-        help='change fields of the config, e.g. model.head.beta=0.5. data_root, protocol and '
-        'reader change all data sets at once',
+        help='change fields of the config, e.g. model.head.beta=0.5. data_root, protocol, '
+        'reader and val_classes change all data sets at once',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -136,7 +137,7 @@ def _load(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config)
     merge_options(cfg, args.cfg_options)
-    for loader in (cfg[name] for name in _LOADERS if cfg.get(name)):
+    for loader in (cfg[name] for name in LOADERS if cfg.get(name)):
         loader.setdefault('pin_memory', torch.cuda.is_available() and not args.no_pin_memory)
         persistent = not getattr(args, 'no_persistent_workers', False)
         loader.setdefault('persistent_workers', persistent and loader.get('num_workers', 0) > 0)
@@ -158,53 +159,27 @@ def _load(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def merge_options(cfg: Config, options: dict | None) -> None:
-    """Change a config as ``--cfg-options`` does, in place.
-
-    ``data_root``, ``protocol`` and ``reader`` change all data sets at once.
-    """
-    options = dict(options or {})
-    shared = {name: options.pop(name) for name in _DATA_FIELDS if name in options}
-    cfg.merge_from_dict(options)
-    for name in _LOADERS:
-        if cfg.get(name):
-            cfg[name].dataset.update(shared)
-
-
-def prepare_data(cfg: Config) -> None:
-    """Read every data set of a config before anything slow starts, and count the classes.
-
-    ``num_classes`` of ``model.head``, where it is None or left out of a head that takes it, becomes
-    the training set's number of classes.
-
-    Raises:
-        FileNotFoundError, ValueError: as the data set does.
-        ValueError: if ``num_classes`` is another number than the training set's.
-    """
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        for name in _LOADERS:
-            if not cfg.get(name):
-                continue
-            dataset = DATASETS.build(cfg[name].dataset)
-            classes = dataset.metainfo.get('classes')
-            head = cfg.model.get('head')
-            if name != 'train_dataloader' or head is None or classes is None:
-                continue
-            takes = 'num_classes' in inspect.signature(MODELS.get(head.type)).parameters
-            if head.get('num_classes') is None:
-                head.update(dict(num_classes=len(classes)) if takes else {})
-            elif head.num_classes != len(classes):
-                raise ValueError(
-                    f'model.head.num_classes is {head.num_classes}, but the training set has '
-                    f'{len(classes)} classes; set it to that, or to None to have it counted'
-                )
+def _start_processes(cfg: Config) -> None:
+    """Join this process to the others of a launcher, through gloo where there is no GPU."""
+    if cfg.launcher == 'none':
+        return
+    if torch.cuda.is_available():
+        init_dist(cfg.launcher, **cfg.env_cfg.dist_cfg)
+        return
+    if cfg.launcher != 'pytorch':
+        raise ValueError(
+            f'--launcher {cfg.launcher} needs GPUs, and torch sees none; tools/dist_train.sh runs '
+            'several processes on a CPU'
+        )
+    torch.distributed.init_process_group(backend='gloo')
+    cfg.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'device_ids': None,
+        'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        **(cfg.get('model_wrapper_cfg') or {}),
+    }
 
 
 def _build_runner(cfg: Config) -> Runner:
-    if cfg.launcher != 'none' and not torch.cuda.is_available():
-        # MMEngine would pick nccl; on a machine without a GPU processes talk through gloo.
-        torch.distributed.init_process_group(backend='gloo')
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
-        )
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import print_log
-from mmpretrain.registry import METRICS
+from mmpretrain.registry import EVALUATORS, METRICS
 from torch import Tensor
 
 from .calculator import CLUSTERING, RetrievalCalculator, check_ks, check_metrics
@@ -240,6 +240,16 @@ class RetrievalMetric(BaseMetric):
 def _weighted(values: list[float], weights: Tensor) -> float:
     values = torch.tensor(values, dtype=torch.float64)
     return ((values * weights).sum() / weights.sum()).item()
+
+
+@EVALUATORS.register_module(name='RetrievalMetric')
+def build_retrieval_evaluator(**options) -> Evaluator:
+    """The evaluator of one RetrievalMetric, from the metric's own options.
+
+    MMEngine takes ``val_evaluator=dict(...)`` with a key ``metrics`` for an evaluator's config, not
+    a metric's; so ``dict(type='RetrievalMetric', metrics=...)`` is looked up here.
+    """
+    return Evaluator(RetrievalMetric(**options))
 
 
 def _tensor(sample: dict, key: str) -> Tensor:

@@ -23,7 +23,7 @@ class _AllGather(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
         # The sum over ranks, which DistributedDataParallel's mean over ranks then undoes.
-        gradient = gradient.contiguous()
+        gradient = gradient.clone(memory_format=torch.contiguous_format)  # others may hold it too
         dist.all_reduce(gradient)
         start = sum(ctx.sizes[: dist.get_rank()])
         return gradient[start : start + ctx.sizes[dist.get_rank()]]

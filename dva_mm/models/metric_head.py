@@ -69,6 +69,13 @@ class MetricLearningHead(BaseModule):
         if self.miner is not None and not isinstance(self.miner, BaseMiner):
             raise ValueError(f'MetricLearningHead miner must be a miner, got {miner}')
         self._memories = [m for m in self.modules() if isinstance(m, CrossBatchMemory)]
+        if self._memories and (self.miner is not None or 'miners' in loss):
+            # PML would read the miner's indices into the batch as indices into the queue.
+            raise ValueError(
+                'a CrossBatchMemory mines its own queue: give it the miner, '
+                "loss=dict(type='CrossBatchMemory', loss=..., miner=...), and none to the head or "
+                'to MultipleLosses'
+            )
         self._smooth_ap = any(isinstance(m, SmoothAPLoss) for m in self.modules())
         if self._memories:
             # PML keeps the position in a queue, and whether it is full, in plain attributes, which
@@ -115,7 +122,10 @@ class MetricLearningHead(BaseModule):
                 embeddings, labels = _sorted_by_class(embeddings, labels)
             self._restore_queues(len(embeddings))
             mined = None if self.miner is None else self.miner(embeddings, labels)
-            losses = dict(loss_metric=self.loss_function(embeddings, labels, mined))
+            value = self.loss_function(embeddings, labels, mined)
+            # A batch without pairs may leave a parameter out, which DDP refuses.
+            value = value + 0 * sum(p.sum() for p in self.loss_function.parameters())
+            losses = dict(loss_metric=value)
             if mined is not None:
                 # Triplets (a, p, n), or positive and negative pairs (a1, p, a2, n).
                 found = len(mined[0]) + (len(mined[2]) if len(mined) == 4 else 0)

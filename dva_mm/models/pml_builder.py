@@ -6,12 +6,18 @@ from difflib import get_close_matches
 from functools import partial
 from types import ModuleType
 
+import torch
 import torch.nn as nn
 from pytorch_metric_learning import distances, losses, miners, reducers, regularizers
 
 _FAMILIES: tuple[ModuleType, ...] = (losses, miners, distances, reducers, regularizers)
-# These learn without labels, or are no loss by themselves.
-_UNSUITED = ('GenericPairLoss', 'ManifoldLoss', 'SelfSupervisedLoss', 'VICRegLoss')
+_UNSUITED = dict(
+    DynamicSoftMarginLoss='keeps the graph of the last batch, and fails at the second',
+    GenericPairLoss='is a base class of losses',
+    ManifoldLoss='does not learn from labels',
+    SelfSupervisedLoss='does not learn from labels',
+    VICRegLoss='does not learn from labels',
+)
 
 
 def names(family: ModuleType) -> list[str]:
@@ -39,13 +45,19 @@ def build_pml(config: Mapping, known: Mapping[str, int]) -> nn.Module:
             ``num_classes`` and ``embedding_size``.
 
     Raises:
-        ValueError: if a name is unknown, or the class refuses its options.
+        ValueError: if a name is unknown or cannot be built, or the class refuses its options.
     """
+    if not isinstance(config, Mapping):
+        raise ValueError(
+            f"expected a config such as dict(type='TripletMarginLoss'), got {config!r}"
+        )
     options = dict(config)
     name = options.pop('type', None)
     cls = _find(name)
     for key, value in options.items():
         options[key] = _init_function(value) if key == 'weight_init_func' else _nested(value, known)
+    if name == 'ClassWeightedReducer' and 'weights' in options:  # a config holds no tensors
+        options['weights'] = torch.as_tensor(options['weights'])
     for key in _required(cls) & known.keys():
         options.setdefault(key, known[key])
     try:
@@ -69,7 +81,7 @@ def _find(name: object) -> type:
     if found:
         return found[0]
     if name in _UNSUITED:
-        raise ValueError(f'{name} does not learn from labels, so no head can train with it')
+        raise ValueError(f'{name} of pytorch-metric-learning cannot be built: it {_UNSUITED[name]}')
     known = [known for family in _FAMILIES for known in names(family)]
     raise ValueError(
         f'pytorch-metric-learning has no {name!r}; the closest are '

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dva_mm.datasets.protocols import PROTOCOLS, select_side
-from dva_mm.datasets.published import find_differences
+from dva_mm.datasets.published import find_side_differences, find_total_differences
 from dva_mm.datasets.readers import READERS, Reading, Record
 
 from .images import OVER_EDGE, ImageFacts, box_fault, inspect_images
@@ -78,11 +78,13 @@ def check_data(
 ) -> Report:
     """Read a data set as training does, and inspect each of its images.
 
-    Damage is: missing, unreadable and truncated images, and other numbers than the published ones.
-    Problems are: images with the same bytes on the training and the test side of a protocol or
-    under two classes, and boxes without area or outside their image. Notes are: a protocol that
-    does not suit the data set, other equal images, boxes that reach over the edge (they are
-    clipped), and images without a box in a data set with boxes.
+    Damage is: missing, unreadable and truncated images, and other numbers of classes and images in
+    all than the published ones. Problems are: other numbers on the sides of a protocol than
+    published, images with the same bytes on its training and its test side or under two classes,
+    and boxes without area or outside their image. Notes are: a protocol that does not suit the
+    data set, other equal images, boxes that reach over the edge (they are clipped), and images
+    without a box in a data set with boxes. An image that is listed several times, once for each
+    object, equals itself: only on both sides of a protocol is that a finding.
 
     Args:
         root: Folder of the data set.
@@ -101,6 +103,8 @@ def check_data(
     reading = READERS[reader](root)
     boxes = sum(record.box is not None for record in reading.records)
     report = Report(str(root), reader, len(reading.records), len(reading.classes), boxes, {})
+    for difference in find_total_differences(reader, reading):
+        _add(report.damage, OTHER_NUMBERS, difference)
     sides = {}
     for protocol in protocols:
         try:
@@ -113,9 +117,8 @@ def check_data(
             split: dict(classes=len({r.label for r in side}), images=len(side))
             for split, side in chosen.items()
         }
-        for difference in find_differences(reader, reading, protocol):
-            if difference not in report.damage.get(OTHER_NUMBERS, []):
-                _add(report.damage, OTHER_NUMBERS, difference)
+        for difference in find_side_differences(reader, reading, protocol):
+            _add(report.problems, OTHER_NUMBERS, difference)
     facts = inspect_images([record.path for record in reading.records], workers, fast)
     _look_at_images(reading.records, facts, report)
     _look_for_equals(reading, sides, facts, report)
@@ -164,6 +167,8 @@ def _look_for_equals(
         across = [p for p, side in sides.items() if all(paths & side[split] for split in SPLITS)]
         for protocol in across:
             _add(report.problems, f'equal images in train and test ({protocol})', case)
+        if len(paths) == 1:  # listed once for each of its objects
+            continue
         if len({record.label for record in group}) > 1:
             _add(report.problems, 'equal images of different classes', case)
         elif not across:

@@ -14,9 +14,9 @@ from PIL import Image, ImageFile
 from tqdm import tqdm
 
 from dva_mm.datasets.boxes import clip_box
+from dva_mm.datasets.exif import exif_orientation
 
 OVER_EDGE = 'boxes over the edge'
-_ORIENTATION = 0x0112  # EXIF
 _BATCH = 2048
 # What a box may reach over the edge: annotations count pixels from 0 or from 1.
 _EDGE = 1.0
@@ -44,7 +44,7 @@ def inspect_image(path: str | Path, fast: bool = False) -> ImageFacts:
         data = None if fast else Path(path).read_bytes()
         with Image.open(path if data is None else io.BytesIO(data)) as image:
             height, width = image.height, image.width
-            size = (width, height) if _is_turned(image) else (height, width)
+            size = (width, height) if exif_orientation(image) >= 5 else (height, width)
             if data is None:
                 return ImageFacts(size)
             digest = hashlib.sha256(data).hexdigest()
@@ -63,13 +63,6 @@ def inspect_image(path: str | Path, fast: bool = False) -> ImageFacts:
     # Decoders of damaged files raise nearly anything, SyntaxError and struct.error among it.
     except Exception as error:
         return ImageFacts(fault=f'unreadable images: {error}')
-
-
-def _is_turned(image: Image.Image) -> bool:
-    try:
-        return image.getexif().get(_ORIENTATION, 1) >= 5
-    except Exception:  # damaged metadata: OpenCV ignores them
-        return False
 
 
 def inspect_images(

@@ -1,5 +1,6 @@
 """From an official source to a checked folder that a config can read."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -80,14 +81,17 @@ def fetch(source: Source, archives: str | Path, url_base: str | None = None) -> 
     archives = Path(archives)
     archives.mkdir(parents=True, exist_ok=True)
     by_hand = [
-        file.name
+        file
         for file in source.files
         if not (file.url or url_base or (archives / file.name).exists())
     ]
     if by_hand:
+        checked = all((file.digest or '').startswith('sha256:') for file in by_hand)
+        elsewhere = '(a copy from any mirror will do: its SHA-256 is checked)\n' * checked
         raise FileNotFoundError(
-            f'{source.title} cannot be downloaded automatically. Get {", ".join(by_hand)} from\n'
-            f'  {source.homepage}\nput them, under these names, into\n  {archives.absolute()}\n'
+            f'{source.title} cannot be downloaded automatically. Get '
+            f'{", ".join(file.name for file in by_hand)} from\n  {source.homepage}\n{elsewhere}'
+            f'put them, under these names, into\n  {archives.absolute()}\n'
             'and run the same command again: it verifies and unpacks them. (--url-base URL '
             'downloads them from a mirror of your own.)'
         )
@@ -159,15 +163,16 @@ def _unpack_all(source: Source, archives: Path, root: Path) -> None:
 
 
 def train_command(name: str, root: str | Path) -> str:
-    """The command that trains on a prepared data set."""
-    source = SOURCES[name]
-    options = [f'data_root={root}'] if Path(root) != Path(source.root) else []
-    if source.config != f'dva_vit_{name}.py':
-        options = [f'data_root={root}', f'reader={source.reader}']
-    return ' '.join(
-        [
-            f'python tools/train.py configs/{source.config}',
-            '--cfg-options' * bool(options),
-            *options,
-        ]
-    ).strip()
+    """The command that trains on a prepared data set.
+
+    The command that computes boxes, for a data set without them, stands on a line before it.
+    """
+    source, config = SOURCES[name], f'configs/dva_vit_{name}.py'
+    boxes = f'python tools/cache_boxes.py {config} --source attention --split all'
+    options = ''
+    if Path(root) != Path(source.root):
+        # By default the file of boxes is named after the folder, but training looks for this one.
+        boxes += f' --out work_dirs/boxes/{Path(source.root).name}_all_attention.jsonl'
+        options = f' --cfg-options {shlex.quote(f"data_root={root}")}'
+    lines = [] if source.boxes else [boxes + options]
+    return '\n'.join([*lines, f'python tools/train.py {config}{options}'])

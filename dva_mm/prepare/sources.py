@@ -30,8 +30,8 @@ class Source(NamedTuple):
     files: tuple[File, ...]
     top: str = ''
     """The archive's own top folder, which becomes ``root``; empty where it has none."""
-    config: str = 'dva_vit_cub.py'
-    """A config that trains on it, given its root and reader."""
+    boxes: bool = True
+    """Whether boxes of the objects come with it. Its config is ``dva_vit_NAME.py``."""
 
 
 _OXFORD = 'https://www.robots.ox.ac.uk/~vgg/data'
@@ -166,7 +166,7 @@ SOURCES: dict[str, Source] = {
                 'sha256:46b8678f91fd95d3c8f4feab80d271a6c834a1dd896fe29fd3e6ad9ce5c8dccd',
             ),
         ),
-        config='ica_vit_folder.py',
+        boxes=False,
     ),
     'pets': Source(
         title='Oxford-IIIT Pet',
@@ -187,7 +187,7 @@ SOURCES: dict[str, Source] = {
                 'sha256:52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91',
             ),
         ),
-        config='ica_vit_folder.py',
+        boxes=False,
     ),
     'sop': Source(
         title='Stanford Online Products',
@@ -204,7 +204,7 @@ SOURCES: dict[str, Source] = {
             ),
         ),
         top='Stanford_Online_Products',
-        config='ica_vit_folder.py',
+        boxes=False,
     ),
     'inshop': Source(
         title='DeepFashion In-Shop Clothes Retrieval',

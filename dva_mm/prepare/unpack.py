@@ -18,8 +18,11 @@ ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tar.gz', '.tgz')
 _CHUNK = 1 << 20
 # A text table packs well; only beyond this does the ratio say anything.
 _SLACK = 32 << 20
+# Headers are names and numbers; tarfile holds each of them in memory.
+_HEADER = 1 << 20
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError)
-_DAMAGED += (NotImplementedError,)  # a compression that zipfile does not know
+# A compression that zipfile does not know; headers of headers that tarfile gets lost in.
+_DAMAGED += (NotImplementedError, RecursionError)
 
 
 class UnsafeArchiveError(ValueError):
@@ -152,7 +155,8 @@ def _entries(archive: Path, most: int) -> Iterator[Iterator[_Entry]]:
         raw.seek(0)
         stream = _Bounded(gzip.GzipFile(fileobj=raw) if packed else raw, most)
         with tarfile.open(fileobj=stream, mode='r|') as file:
-            yield _tar_entries(file)
+            yield _tar_entries(file, stream)
+        stream.start_content()
         while stream.read(_CHUNK):  # gzip compares its checksum at the very end
             pass
 
@@ -169,8 +173,9 @@ def _zip_entries(file: zipfile.ZipFile) -> Iterator[_Entry]:
         yield _Entry(info.filename, kind, info.file_size, lambda info=info: file.open(info))
 
 
-def _tar_entries(file: tarfile.TarFile) -> Iterator[_Entry]:
+def _tar_entries(file: tarfile.TarFile, stream: '_Bounded') -> Iterator[_Entry]:
     for member in file:
+        stream.start_content()
         if member.isdir():
             yield _Entry(member.name, 'folder', 0)
         elif member.islnk():
@@ -186,10 +191,11 @@ def _tar_entries(file: tarfile.TarFile) -> Iterator[_Entry]:
             )
         else:
             yield _Entry(member.name, 'device or special file', 0)
+        stream.start_header()
 
 
 class _Bounded:
-    """A stream that ends in an error after so many bytes.
+    """A stream that ends in an error after so many bytes, of a header or in all.
 
     Headers of a tar file may be of any length, and tarfile reads them into memory.
     """
@@ -197,10 +203,21 @@ class _Bounded:
     def __init__(self, stream: IO[bytes], most: int) -> None:
         self.stream = stream
         self.left = 2 * most + _SLACK  # headers and padding on top of the contents
+        self.start_header()
+
+    def start_header(self) -> None:
+        """From now on there is a header to read, and only the padding of a file before it."""
+        self.after_header = self.left - _HEADER
+
+    def start_content(self) -> None:
+        """From now on there is the content of a file to read."""
+        self.after_header = 0
 
     def read(self, size: int) -> bytes:
         data = self.stream.read(size)
         self.left -= len(data)
         if self.left < 0:
             raise UnsafeArchiveError('it unpacks to far more than its entries say')
+        if self.left < self.after_header:
+            raise UnsafeArchiveError(f'it has a header of more than {_HEADER:,} bytes')
         return data

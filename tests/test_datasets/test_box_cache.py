@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
@@ -13,13 +14,14 @@ import dva_mm.datasets.box_cache as box_cache
 from dva_mm.datasets.box_cache import (
     BoxEntry,
     fingerprint,
-    image_size,
     load_box_cache,
     make_header,
     read_box_cache,
     relative_paths,
     write_box_cache,
 )
+from dva_mm.datasets.exif import exif_orientation, image_size, turn_upright
+from dva_mm.prepare.images import inspect_image
 
 IMAGES = ['a/0.png', 'a/1.png', 'b/0.png']
 
@@ -102,7 +104,10 @@ def test_a_failed_write_leaves_the_old_file(file: Path, monkeypatch: pytest.Monk
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r'gone.jsonl; write it with tools/cache_boxes.py'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'gone.jsonl; write it with tools/cache_boxes.py .*--split all --out',
+    ):
         load_box_cache(tmp_path / 'gone.jsonl', tmp_path, [])
 
 
@@ -200,13 +205,42 @@ def test_of_a_large_set_evenly_spaced_sizes_are_checked(
     assert asked == [IMAGES[0], IMAGES[2]]
 
 
-@pytest.mark.parametrize('orientation', range(1, 9))
-def test_the_size_is_the_one_that_is_loaded(tmp_path: Path, orientation: int):
+def load(path: Path) -> np.ndarray:
+    return TRANSFORMS.build(dict(type='LoadImageFromFile'))(dict(img_path=path))['img']
+
+
+@pytest.mark.parametrize('orientation', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+def test_an_image_is_turned_as_the_one_that_is_loaded(tmp_path: Path, orientation: int):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new('RGB', (20, 10)).save(tmp_path / 'a.jpg', exif=exif)
-    loaded = TRANSFORMS.build(dict(type='LoadImageFromFile'))(dict(img_path=tmp_path / 'a.jpg'))
-    assert image_size(tmp_path / 'a.jpg') == loaded['img'].shape[1::-1]
+    path = tmp_path / 'a.jpg'
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels).resize((96, 64), Image.Resampling.NEAREST)
+    picture.save(path, exif=exif, quality=100)
+    loaded = load(path)
+    assert image_size(path) == inspect_image(path).size[::-1] == loaded.shape[1::-1]
+    with Image.open(path) as image:
+        shown = np.asarray(turn_upright(image))[..., ::-1]
+    assert shown.shape == loaded.shape
+    assert np.abs(shown.astype(int) - loaded).mean() < 4
+
+
+@pytest.mark.parametrize(
+    'extra',
+    [
+        dict(xmp=b'<x tiff:Orientation="6"/>'),
+        dict(exif=b'Exif\0\0?'),
+        dict(exif=b'Exif\0\0II*\0\xff\0\0\0'),
+        dict(exif=b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01'),
+    ],
+)
+def test_an_orientation_that_mmcv_does_not_see_is_none(tmp_path: Path, extra: dict):
+    path = tmp_path / 'a.jpg'
+    Image.new('RGB', (20, 10)).save(path, **extra)
+    assert image_size(path) == inspect_image(path).size[::-1] == load(path).shape[1::-1] == (20, 10)
+    with Image.open(path) as image:
+        assert exif_orientation(image) == 1
+        assert turn_upright(image).size == (20, 10)
 
 
 def test_a_box_may_touch_all_edges(file: Path, root: Path, entries: list[BoxEntry]):

@@ -7,6 +7,7 @@ from pathlib import Path
 import archives
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_data import write_cub
 
 from dva_mm.datasets import PUBLISHED, FineGrainedDataset
@@ -27,7 +28,7 @@ def cub(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (dict(val_classes=1.0), 'val_classes is a share, at least 0 and below 1; got 1.0'),
         (dict(val_classes=-0.1), 'val_classes is a share'),
         (dict(val_classes=float('nan')), 'val_classes is a share'),
-        (dict(split='val'), "split='val' needs val_classes.*set val_classes=0.2"),
+        (dict(split='val'), "split='val' needs val_classes.*--cfg-options val_classes=0.2"),
         (dict(gallery='train', split='test'), "gallery='train' needs protocol='closed'.*'open'"),
         (
             dict(gallery='train', protocol='closed'),
@@ -170,6 +171,22 @@ def test_boxes_come_from_a_file_by_one_field(cub: Path, tmp_path: Path):
         assert info['img_path'] == path and info['box'].dtype == np.float32
         assert info['box'].tolist() == [i, 2.0, i + 10.5, 30.0]
         assert info['box'].tolist() != data.get_data_info(i)['box'].tolist()
+
+
+def test_an_image_listed_for_each_of_its_objects_has_each_ones_box(tmp_path: Path):
+    lines = ['path,label,split,x1,y1,x2,y2', 'a.png,owl,train,0,0,9,9', 'a.png,auk,train,9,9,30,30']
+    (tmp_path / 'images.csv').write_text('\n'.join(lines))
+    data = dataset_of(str(tmp_path), reader='csv', protocol='closed')
+    infos = [data.get_data_info(i) for i in range(2)]
+    assert [info['box'].tolist() for info in infos] == [[0, 0, 9, 9], [9, 9, 30, 30]]
+    assert [info['gt_label'] for info in infos] == [1, 0]
+    # A file of boxes has one an image.
+    Image.new('RGB', (48, 40)).save(tmp_path / 'a.png')
+    entry = BoxEntry('a.png', 48, 40, 1.0, 2.0, 3.0, 4.0, 0.5, 'attention')
+    file = tmp_path / 'boxes.jsonl'
+    write_box_cache(file, make_header('attention', {}, ['a.png']), [entry])
+    data = dataset_of(str(tmp_path), reader='csv', protocol='closed', boxes=str(file))
+    assert [data.get_data_info(i)['box'].tolist() for i in range(2)] == [[1, 2, 3, 4]] * 2
 
 
 def test_a_file_of_boxes_must_be_there_and_cover_the_images(cub: Path, tmp_path: Path):

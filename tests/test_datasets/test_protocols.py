@@ -161,3 +161,32 @@ def test_a_second_gallery_is_refused():
     ]
     with pytest.raises(ValueError, match="gallery='train': this data set has a gallery of its own"):
         select_side(reading(records, 6), 'closed', 'test', gallery='train')
+
+
+def mixed() -> Reading:
+    """Training images, queries and a gallery of each class."""
+    records = [
+        record._replace(is_query=None if record.is_train else record.path.endswith('1.jpg'))
+        for record in images([4] * 6, official=True)
+    ]
+    return reading(records, 6)
+
+
+@pytest.mark.parametrize(('split', 'share'), [('train', 0.0), ('val', 0.7), ('test', 0.0)])
+def test_queries_and_training_images_on_one_side_are_refused(split: str, share: float):
+    with pytest.raises(ValueError, match="queries and a gallery need protocol='closed', or a spl"):
+        select_side(mixed(), 'open', split, val_classes=share)
+
+
+def test_queries_and_a_gallery_of_each_class_suit_the_closed_protocol():
+    train, test = (select_side(mixed(), 'closed', split) for split in ('train', 'test'))
+    assert {record.is_query for record in train} == {None}
+    queries = sum(record.is_query for record in test)
+    assert 0 < queries < len(test)
+    assert all(record.is_query for record in test[:queries])
+
+
+def test_queries_come_first_in_validation_as_well():
+    records = [record._replace(is_query=record.path[-5] == '1') for record in images([3] * 8)]
+    val = select_side(reading(records, 8), 'open', 'val', val_classes=0.5)
+    assert [record.is_query for record in val] == [True] * 2 + [False] * 4

@@ -3,6 +3,7 @@
 import pytest
 
 from dva_mm.datasets import PUBLISHED, READERS, Published, Reading, Record, find_differences
+from dva_mm.datasets.published import find_side_differences, find_total_differences
 
 
 @pytest.mark.parametrize('reader', PUBLISHED)
@@ -74,3 +75,37 @@ def test_a_difference_names_both_numbers(
 def test_only_the_protocol_in_use_is_compared(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(PUBLISHED, 'tiny', NUMBERS._replace(closed_images=(1, 1), open_images=None))
     assert find_differences('tiny', tiny(), 'open') == []
+
+
+def test_totals_and_sides_are_told_apart(monkeypatch: pytest.MonkeyPatch):
+    numbers = NUMBERS._replace(classes=6, images=16, open_images=(7, 9), queries=1)
+    monkeypatch.setitem(PUBLISHED, 'tiny', numbers)
+    totals, sides = (
+        find_total_differences('tiny', tiny()),
+        find_side_differences('tiny', tiny(), 'open'),
+    )
+    assert totals == ['5 classes (published: 6)', '15 images (published: 16)']
+    assert sides == [
+        '6 images on the open-set training side (published: 7)',
+        '0 queries (published: 1)',
+    ]
+    assert find_differences('tiny', tiny(), 'open') == totals + sides
+    assert find_total_differences('unknown', tiny()) == []
+    assert find_side_differences('unknown', tiny(), 'open') == []
+
+
+def test_open_numbers_of_lists_need_the_lists(monkeypatch: pytest.MonkeyPatch):
+    numbers = NUMBERS._replace(open_classes=(4, 1), open_images=(12, 3))
+    for by_lists, differences in ((True, 0), (False, 4)):
+        monkeypatch.setitem(PUBLISHED, 'tiny', numbers._replace(open_by_lists=by_lists))
+        assert len(find_side_differences('tiny', tiny(), 'open')) == differences
+    monkeypatch.setitem(PUBLISHED, 'tiny', numbers._replace(open_by_lists=True))
+    listed = tiny()._replace(train_classes=frozenset({0, 1, 2}))
+    assert len(find_side_differences('tiny', listed, 'open')) == 4
+    listed = tiny()._replace(train_classes=frozenset({0, 1, 2, 4}))
+    assert find_side_differences('tiny', listed, 'open') == []
+
+
+def test_what_no_source_confirms_is_not_compared():
+    assert PUBLISHED['dogs'].open_images is None
+    assert [name for name, it in PUBLISHED.items() if it.open_by_lists] == ['inaturalist2018']

@@ -101,6 +101,65 @@ def test_inaturalist_without_lists_halves_and_takes_names_boxes_and_supercategor
     assert READERS['inaturalist'](tmp_path).super_classes is None
 
 
+def write_box_file(root: Path, name: str, boxes: dict[str, list[tuple]]) -> None:
+    """A COCO-style file of boxes, by file name of the image, with ids of its own."""
+    images = [dict(id=1000 + i, file_name=file) for i, file in enumerate(boxes)]
+    annotations = [
+        dict(id=10 * image['id'] + i, image_id=image['id'], category_id=77, bbox=list(box))
+        for image in images
+        for i, box in enumerate(boxes[image['file_name']])
+    ]
+    content = dict(images=images, annotations=annotations, categories=[])
+    (root / name).write_text(json.dumps(content))
+
+
+def write_inaturalist_2017(root: Path) -> list[str]:
+    """The JSON files of 2017; returns the files of the images that train."""
+    archives.write_inaturalist(root)
+    for side in ('train', 'val'):
+        (root / f'{side}2018.json').rename(root / f'{side}2017.json')
+    content = json.loads((root / 'train2017.json').read_text())
+    return [image['file_name'] for image in content['images']]
+
+
+def test_inaturalist_2017_has_its_boxes_in_files_of_their_own(tmp_path: Path):
+    first, second, *_ = write_inaturalist_2017(tmp_path)
+    (test,) = json.loads((tmp_path / 'val2017.json').read_text())['images'][:1]
+    before = READERS['inaturalist'](tmp_path)
+    boxes = {first: [(1, 2, 3, 4), (10, 20, 30, 40.5), (5, 5, 5, 5)], second: []}
+    write_box_file(tmp_path, 'train_2017_bboxes.json', boxes | {'elsewhere.jpg': [(0, 0, 1, 1)]})
+    write_box_file(tmp_path, 'val_2017_bboxes.json', {test['file_name']: [(3, 2, 7, 1)]})
+    reading = READERS['inaturalist'](tmp_path)
+    found = {record.path: record.box for record in reading.records if record.box}
+    assert found == {
+        f'{tmp_path}/{first}': (10, 20, 40, 60.5),
+        f'{tmp_path}/{test["file_name"]}': (3, 2, 10, 3),
+    }
+    assert [record._replace(box=None) for record in reading.records] == before.records
+    (tmp_path / 'val_2017_bboxes.json').unlink()
+    assert sum(record.box is not None for record in READERS['inaturalist'](tmp_path).records) == 1
+
+
+def test_boxes_of_other_images_are_refused(tmp_path: Path):
+    write_inaturalist_2017(tmp_path)
+    write_box_file(tmp_path, 'train_2017_bboxes.json', {'elsewhere.jpg': [(0, 0, 1, 1)]})
+    with pytest.raises(ValueError, match='train_2017_bboxes.json has boxes of none of the images'):
+        READERS['inaturalist'](tmp_path)
+    (tmp_path / 'train_2017_bboxes.json').write_text('[]')
+    with pytest.raises(ValueError, match='train_2017_bboxes.json is no COCO-style JSON file'):
+        READERS['inaturalist'](tmp_path)
+
+
+def test_pets_lists_may_begin_with_the_comments_of_the_whole_list(tmp_path: Path):
+    archives.write_pets(tmp_path)
+    before = READERS['pets'](tmp_path)
+    lines = (tmp_path / 'annotations/list.txt').read_text().splitlines()
+    comments = [line for line in lines if line.startswith('#')]
+    path = tmp_path / 'annotations/trainval.txt'
+    path.write_text('\n'.join([*comments, path.read_text()]))
+    assert len(comments) == 6 and READERS['pets'](tmp_path) == before
+
+
 def test_matlab_lists_of_a_single_image_are_read(tmp_path: Path):
     # MATLAB files do not tell a list of one from its only entry.
     archives.write_cars_devkit(tmp_path / 'cars', num_classes=1, images_per_class=2)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from dva_mm.datasets.box_cache import load_box_cache, read_box_cache
-from dva_mm.detection import Detection, cache_boxes
+from dva_mm.datasets.box_cache import load_box_cache, parse_entry, read_box_cache
+from dva_mm.detection import Detection, cache, cache_boxes
 from dva_mm.detection.cache import make_entry
 
 NAMES = [f'{label}/{index}.png' for label in 'ab' for index in range(4)]
@@ -143,6 +144,66 @@ def test_a_complete_file_is_not_made_again(paths, root: Path, out: Path):
     assert again.seen == []
 
 
+@pytest.mark.parametrize('count', [1, 2])
+def test_an_image_that_is_listed_twice_is_one_image(paths, root: Path, out: Path, count: int):
+    detector = Corner()
+    for index in range(count):
+        listed = [*paths, paths[2], root / 'a' / '..' / 'b' / '1.png']
+        done = cache_boxes(detector, root, listed, out, shard=(index, count))
+    assert done
+    header, entries = read_box_cache(out)
+    assert list(entries) == NAMES and header['num_images'] == 8
+    assert len(detector.seen) == 8
+
+
+@pytest.mark.parametrize('begun', [b'', b'{"format": "dva'])
+def test_a_shard_whose_header_is_not_there_yet_has_not_begun(
+    paths, root: Path, out: Path, begun: bytes
+):
+    out.parent.mkdir()
+    out.with_name('x.jsonl.shard-0-of-2.partial').write_bytes(begun)
+    assert not cache_boxes(Corner(), root, paths, out, shard=(1, 2))
+    assert not out.exists()
+    assert cache_boxes(Corner(), root, paths, out, shard=(0, 2))
+    assert list(read_box_cache(out)[1]) == NAMES
+
+
+def test_a_shard_without_images_is_waited_for_as_any_other(paths, root: Path, out: Path):
+    out.parent.mkdir()
+    out.with_name('x.jsonl.shard-1-of-2.partial').write_bytes(b'')
+    assert not cache_boxes(Corner(), root, paths[:1], out, shard=(0, 2))
+    assert cache_boxes(Corner(), root, paths[:1], out, shard=(1, 2))
+    assert files(out) == ['x.jsonl']
+
+
+def test_a_partial_file_appears_with_its_header(
+    paths, root: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*arguments: object) -> None:
+        raise OSError('disk full')
+
+    monkeypatch.setattr(cache.os, 'replace', fail)
+    with pytest.raises(OSError, match='disk full'):
+        cache_boxes(Corner(), root, paths, out, shard=(0, 2))
+    assert not out.with_name('x.jsonl.shard-0-of-2.partial').exists()
+    monkeypatch.undo()
+    assert not cache_boxes(Corner(), root, paths, out, shard=(0, 2))
+    assert files(out) == ['x.jsonl.shard-0-of-2.partial']
+
+
+@pytest.mark.parametrize('bad', [b'{"image": "a/0.png"}\n', b'\xff\n', b'nothing\n'])
+@pytest.mark.parametrize('index', [0, 1])
+def test_a_partial_file_with_a_bad_line_is_named(
+    paths, root: Path, out: Path, bad: bytes, index: int
+):
+    """By its own shard and by the one that merges."""
+    cache_boxes(Corner(), root, paths, out, shard=(0, 2))
+    part = out.with_name('x.jsonl.shard-0-of-2.partial')
+    part.write_bytes(part.read_bytes() + bad)
+    with pytest.raises(ValueError, match=r'shard-0-of-2.partial, line 6: .*; delete it and run'):
+        cache_boxes(Corner(), root, paths, out, shard=(index, 2))
+
+
 def test_other_options_are_not_mixed(paths, root: Path, out: Path):
     with pytest.raises(KeyboardInterrupt):
         cache_boxes(Corner(stop_after=1, keep=0.5), root, paths, out, batch_size=2)
@@ -179,6 +240,18 @@ def test_a_photograph_is_turned_as_it_is_shown(root: Path, out: Path):
     assert load_box_cache(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 5, 10)
 
 
+def test_an_orientation_that_mmcv_does_not_see_turns_nothing(root: Path, out: Path):
+    root.mkdir()
+    xmp = b'<x tiff:Orientation="6"/>'
+    Image.new('RGB', (20, 10)).save(root / 'a.jpg', xmp=xmp)
+    with Image.open(root / 'a.jpg') as image:
+        assert image.getexif()[0x0112] == 6  # Pillow sees it
+    detector = Corner()
+    cache_boxes(detector, root, [root / 'a.jpg'], out)
+    assert detector.seen == [(20, 10)]
+    assert load_box_cache(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 10, 5)
+
+
 def test_a_box_is_cut_to_the_image():
     entry = make_entry('a', (20, 10), Detection((-3.0, -1.0, 25.0, 7.126), 0.5), 'x')
     assert entry.box == (0, 0, 20, 7.13)
@@ -186,8 +259,22 @@ def test_a_box_is_cut_to_the_image():
 
 
 @pytest.mark.parametrize(
-    'box', [(21, 0, 30, 5), (5, 5, 5, 9), (5, 5, 4, 9), (float('nan'), 0, 5, 5), (-9, 0, -1, 5)]
+    'box',
+    [
+        (21, 0, 30, 5),
+        (5, 5, 5, 9),
+        (5, 5, 4, 9),
+        (float('nan'), 0, 5, 5),
+        (0, 0, float('inf'), 5),
+        (-9, 0, -1, 5),
+        (-5, 0, 0.004, 10),  # slivers: of no width once rounded
+        (19.998, 0, 45, 10),
+        (0, -5, 20, 0.004),
+        (0, 9.996, 20, 30),
+        (5.001, 0, 5.004, 9),
+    ],
 )
 def test_nothing_left_of_a_box_is_a_fallback(box: tuple[float, ...]):
     entry = make_entry('a', (20, 10), Detection(box, 0.5), 'x')
     assert (entry.box, entry.score, entry.source) == ((0, 0, 20, 10), 0, 'fallback')
+    assert parse_entry(json.dumps(asdict(entry))) == entry

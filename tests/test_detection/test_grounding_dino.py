@@ -17,63 +17,7 @@ from dva_mm.detection.grounding_dino import best_boxes
 needs_transformers = pytest.mark.skipif(
     find_spec('transformers') is None, reason='transformers is missing (extra detector)'
 )
-WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'bird', '.']
-SIZES = [(40, 30), (60, 30), (30, 50)]
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random detector and its processor, as they are saved for --model."""
-    from transformers import (
-        BertConfig,
-        BertTokenizer,
-        GroundingDinoConfig,
-        GroundingDinoForObjectDetection,
-        GroundingDinoImageProcessor,
-        GroundingDinoProcessor,
-        SwinConfig,
-    )
-
-    folder = tmp_path_factory.mktemp('dino')
-    vocabulary = folder / 'vocab.txt'
-    vocabulary.write_text('\n'.join(WORDS) + '\n')
-    config = GroundingDinoConfig(
-        backbone_config=SwinConfig(
-            image_size=32,
-            patch_size=4,
-            embed_dim=8,
-            depths=[1, 1, 1, 1],
-            num_heads=[1, 1, 2, 2],
-            window_size=2,
-            out_features=['stage2', 'stage3', 'stage4'],
-        ).to_dict(),
-        text_config=BertConfig(
-            vocab_size=len(WORDS),
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=16,
-        ).to_dict(),
-        d_model=64,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        num_queries=5,
-        max_text_len=16,
-        disable_custom_kernels=True,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = GroundingDinoForObjectDetection(config)
-    model.model.decoder.layer_norm.weight.data.mul_(0.01)  # else all scores round to 1
-    model.save_pretrained(folder)
-    image_processor = GroundingDinoImageProcessor(size=dict(shortest_edge=32, longest_edge=64))
-    tokenizer = BertTokenizer(str(vocabulary))
-    GroundingDinoProcessor(image_processor, tokenizer).save_pretrained(folder)
-    return folder
+SIZES = [(40, 30), (60, 30), (30, 50), (40, 30)]
 
 
 @pytest.fixture
@@ -94,12 +38,12 @@ def fixed_outputs() -> tuple[SimpleNamespace, torch.Tensor]:
 
 
 @needs_transformers
-def test_the_surest_box_above_the_threshold_is_taken(folder: Path):
+def test_the_surest_box_above_the_threshold_is_taken(dino_folder: Path):
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(folder)
+    processor = AutoProcessor.from_pretrained(dino_folder)
     outputs, ids = fixed_outputs()
-    first, second, third = best_boxes(processor, outputs, ids, SIZES, 0.35, 0.25)
+    first, second, third = best_boxes(processor, outputs, ids, SIZES[:3], 0.35, 0.25)
     assert first.box == pytest.approx((8, 12, 12, 18))  # 40 x 30 pixels
     assert first.score == pytest.approx(0.8)
     assert second is None
@@ -126,40 +70,62 @@ def test_both_names_of_the_threshold_are_known(name: str):
 
 
 @needs_transformers
-def test_the_model_runs_on_a_batch(folder: Path, pictures: list[Image.Image]):
-    detector = GroundingDinoDetector('a bird.', str(folder), box_threshold=0.0)
-    found = detector.detect(pictures, SIZES)
-    assert [detection is None for detection in found] == [False] * 3
-    for (width, height), detection in zip(SIZES, found, strict=True):
-        x1, y1, x2, y2 = detection.box
-        assert x1 < x2 and y1 < y2 and x1 < width and y1 < height
-        assert 0 < detection.score <= 1
-    alone = [detector.detect([pictures[0]], SIZES[:1])[0] for _ in range(2)]
-    assert alone[0] == alone[1]  # no dropout
+def test_a_batch_gives_what_its_images_give_alone(dino_folder: Path, pictures: list[Image.Image]):
+    """Sizes are mixed, and two images share one; the order is the images'."""
+    detector = GroundingDinoDetector('a bird.', str(dino_folder), box_threshold=0.0)
+    inputs, sizes = [detector.prepare(picture) for picture in pictures], SIZES
+    together = detector.detect(inputs, sizes)
+    assert len({found.box for found in together}) == len(pictures)
+    for index, found in enumerate(together):
+        (alone,) = detector.detect(inputs[index : index + 1], sizes[index : index + 1])
+        assert found.box == pytest.approx(alone.box, abs=1e-3)
+        assert found.score == pytest.approx(alone.score, abs=1e-5)
+        x1, y1, x2, y2 = found.box
+        assert x1 < x2 and y1 < y2 and x1 < sizes[index][0] and y1 < sizes[index][1]
+        assert 0 < found.score <= 1
+    assert detector.detect(inputs, sizes) == together  # no dropout
+
+
+@needs_transformers
+def test_images_of_one_processed_size_share_a_forward(
+    dino_folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+):
+    detector = GroundingDinoDetector('a bird.', str(dino_folder))
+    shapes, forward = [], detector.model.forward
+
+    def record(**batch: torch.Tensor) -> object:
+        shapes.append(tuple(batch['pixel_values'].shape))
+        assert batch['pixel_mask'].all()  # no padding
+        return forward(**batch)
+
+    monkeypatch.setattr(detector.model, 'forward', record)
+    detector.detect([detector.prepare(picture) for picture in pictures], SIZES)
+    assert sorted(shape[0] for shape in shapes) == [1, 1, 2]
 
 
 @needs_transformers
 def test_what_is_not_found_is_a_fallback_in_the_file(
-    folder: Path, pictures: list[Image.Image], tmp_path: Path
+    dino_folder: Path, pictures: list[Image.Image], tmp_path: Path
 ):
-    paths = [tmp_path / f'{index}.png' for index in range(3)]
+    paths = [tmp_path / f'{index}.png' for index in range(4)]
     for path, picture in zip(paths, pictures, strict=True):
         picture.save(path)
-    everything = GroundingDinoDetector('a bird.', str(folder), box_threshold=0.0)
-    scores = [found.score for found in everything.detect(pictures, SIZES)]
+    everything = GroundingDinoDetector('a bird.', str(dino_folder), box_threshold=0.0)
+    inputs = [everything.prepare(picture) for picture in pictures]
+    scores = [found.score for found in everything.detect(inputs, SIZES)]
     cache_boxes(everything, tmp_path, paths, tmp_path / 'all.jsonl', batch_size=3)
     entries = read_box_cache(tmp_path / 'all.jsonl')[1]
-    assert [entries[f'{i}.png'].source for i in range(3)] == ['grounding-dino'] * 3
-    assert [entries[f'{i}.png'].score for i in range(3)] == pytest.approx(scores, abs=1e-5)
-    least = (max(scores) + sorted(scores)[1]) / 2
-    surest = GroundingDinoDetector('a bird.', str(folder), box_threshold=least)
+    assert [entries[f'{i}.png'].source for i in range(4)] == ['grounding-dino'] * 4
+    assert [entries[f'{i}.png'].score for i in range(4)] == pytest.approx(scores, abs=1e-5)
+    least = (max(scores) + sorted(scores)[-2]) / 2
+    surest = GroundingDinoDetector('a bird.', str(dino_folder), box_threshold=least)
     cache_boxes(surest, tmp_path, paths, tmp_path / 'one.jsonl', batch_size=3)
     header, entries = read_box_cache(tmp_path / 'one.jsonl')
     for index, score in enumerate(scores):
         source = 'grounding-dino' if score == max(scores) else 'fallback'
         assert entries[f'{index}.png'].source == source
     assert header['options'] == dict(
-        model=str(folder), prompt='a bird.', box_threshold=least, text_threshold=0.25
+        model=str(dino_folder), prompt='a bird.', box_threshold=least, text_threshold=0.25
     )
 
 

@@ -128,18 +128,54 @@ def test_the_default_file_is_below_the_work_directory(
     assert (tmp_path / 'work_dirs/boxes/cub_train_annotation.jsonl').is_file()
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['--source', 'grounding-dino'], "needs a --prompt such as 'a bird.'"),
-        (['--source', 'attention', '--keep', '60'], 'keep is a share'),
-    ],
-)
-def test_mistakes_end_before_any_image(config: str, tmp_path: Path, arguments, message: str):
+def test_a_share_out_of_range_ends_before_any_image(config: str, tmp_path: Path):
     out = tmp_path / 'made' / 'x.jsonl'
-    with pytest.raises(ValueError, match=message):
-        run(config, *arguments, '--out', out)
+    with pytest.raises(ValueError, match='keep is a share'):
+        run(config, '--source', 'attention', '--keep', '60', '--out', out)
     assert not out.parent.exists()
+
+
+def test_grounding_dino_gets_its_options(config: str, dino_folder: Path, tmp_path: Path):
+    out = tmp_path / 'x.jsonl'
+    thresholds = ['--box-threshold', 0.01, '--text-threshold', 0.02]
+    source = ['--source', 'grounding-dino', '--prompt', 'a bird.', '--model', dino_folder]
+    run(config, *source, *thresholds, '--out', out)
+    header, entries = read_box_cache(out)
+    assert header['source'] == 'grounding-dino' and len(entries) == 4
+    assert header['options'] == dict(
+        model=str(dino_folder), prompt='a bird.', box_threshold=0.01, text_threshold=0.02
+    )
+    assert {entry.source for entry in entries.values()} == {'grounding-dino'}
+    run(config, *source, '--box-threshold', 0.999, '--out', tmp_path / 'none.jsonl')
+    header, entries = read_box_cache(tmp_path / 'none.jsonl')
+    assert header['options']['text_threshold'] == 0.25
+    assert {entry.source for entry in entries.values()} == {'fallback'}
+
+
+@pytest.mark.parametrize('source', ['annotation', 'patch-pca'])
+def test_an_image_that_is_listed_twice_is_one_image(config: str, tmp_path: Path, source: str):
+    """Its annotation is the larger box, wherever it stands, and rather a box than none."""
+    folder = write_folder(tmp_path / 'images', dict(a=4))
+    lines = ['0,a,0,0,9,9', '0,b,1,2,20,30', '0,b,,,,', '1,a,,,,', '1,a,3,3,5,6', '2,a,0,0,8,8']
+    lines += ['2,a,0,0,8,7', '3,a,-90,0,4,4', '3,a,0,0,5,5']  # the first is the larger only outside
+    table, out = folder / 'table.csv', tmp_path / 'x.jsonl'
+    table.write_text(
+        '\n'.join(['path,label,x1,y1,x2,y2', *(f'a/{i[0]}.png{i[1:]}' for i in lines)])
+    )
+    arguments = ['--source', source, '--split', 'all', '--out', out]
+    run(config, *arguments, '--cfg-options', f'data_root={table}', 'reader=csv')
+    assert read_box_cache(out)[0]['num_images'] == 4
+    if source == 'annotation':
+        assert boxes(out) == [(1, 2, 20, 30), (3, 3, 5, 6), (0, 0, 8, 8), (0, 0, 5, 5)]
+
+
+def test_a_target_that_cannot_be_written_ends_before_any_image(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'work_dirs').write_text('a file')
+    with pytest.raises(ValueError, match=r'--out .*cub_train_patch-pca.jsonl cannot be written'):
+        run(config, '--source', 'patch-pca')
 
 
 def test_other_data_sets_and_encoders_are_refused(config: str):
@@ -164,13 +200,6 @@ def test_the_encoder_is_the_frozen_one(config: str, tmp_path: Path, options: lis
     weights = str(tmp_path / 'vit.safetensors')
     plain = FrozenViT(ARCH, pretrained=weights, img_size=32, ica=None).encoder_info()
     assert read_box_cache(out)[0]['options']['encoder'] == json.loads(json.dumps(plain))
-
-
-@pytest.mark.parametrize('shard', ['1', 'a/b', '2/2/3'])
-def test_a_shard_of_another_form_is_refused(config: str, shard: str, capsys):
-    with pytest.raises(SystemExit):
-        run(config, '--source', 'annotation', '--shard', shard)
-    assert '--shard' in capsys.readouterr().err
 
 
 def test_the_summary_counts_and_measures():

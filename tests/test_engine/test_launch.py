@@ -10,10 +10,12 @@ import torch
 from mmengine.config import Config
 from tiny_data import write_cub, write_folder
 
+from dva_mm.config import load_config
 from dva_mm.engine import launch
 from dva_mm.models import FrozenViT
 
 RUNS = count()
+SHARES = dict(train=0.5, val=0.34)
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -70,6 +72,89 @@ def test_data_options_reach_every_data_set(configured: Callable, tmp_path: Path,
         assert cfg.model.head.num_classes == 4
     else:
         assert cfg.model.head is None
+
+
+@pytest.mark.parametrize('command', [launch.train, launch.test])
+def test_held_out_classes_leave_training_by_one_option(configured: Callable, command: Callable):
+    options = ['val_classes=0.34', 'val_dataloader.dataset.split=val']
+    root = write_cub(Path('ten'), num_classes=10, images_per_class=2)
+    cfg = configured('--cfg-options', f'data_root={root}', *options, command=command)
+    used = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
+    assert len(used) == (3 if command is launch.train else 1)
+    assert {dataset.val_classes for dataset in used} == {0.34}
+    assert cfg.test_dataloader.dataset.split == 'test'
+    if command is launch.train:
+        assert cfg.val_dataloader.dataset.split == 'val'
+        assert cfg.model.head.num_classes == 3
+
+
+@pytest.mark.usefixtures('no_model')
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['val_dataloader.dataset.val_classes=0.34'], 'val_classes is 0.34 and 0.0'),
+        (
+            [f'{side}_dataloader.dataset.val_classes={n}' for side, n in SHARES.items()],
+            'val_classes is 0.34 and 0.5',
+        ),
+        (
+            ['val_classes=0.34', 'train_dataloader.dataset.protocol=closed'],
+            'protocol is open and closed',
+        ),
+        (
+            ['val_classes=0.34', 'train_dataloader.dataset.reader=nabirds'],
+            'reader is cub and nabirds',
+        ),
+        (
+            ['val_classes=0.34', 'train_dataloader.dataset.data_root=other'],
+            'data_root is .*ten and .*other',
+        ),
+    ],
+)
+def test_validation_on_classes_that_train_is_refused(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list, message: str
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ('ten', 'other'):
+        root = write_cub(tmp_path / name, num_classes=10, images_per_class=2)
+        (root / 'hierarchy.txt').write_text('1 0\n')  # NABirds as well
+    roots = [f'{name}.dataset.data_root=ten' for name in LOADERS]
+    arguments = ['--cfg-options', *roots, 'val_dataloader.dataset.split=val', *options]
+    with pytest.raises(ValueError, match=f"val_dataloader .*split='val'.*{message}") as error:
+        launch.train([str(config_file), *arguments])
+    assert '--cfg-options val_classes=0.34' in str(error.value)
+
+
+def test_the_same_folder_by_another_name_is_the_same(configured: Callable, tmp_path: Path):
+    root = write_cub(tmp_path / 'ten', num_classes=10, images_per_class=2)
+    cfg = configured(
+        *('--cfg-options', 'val_classes=0.34', 'val_dataloader.dataset.split=val'),
+        *(f'{name}.dataset.data_root={root}' for name in LOADERS[1:]),
+        'train_dataloader.dataset.data_root=./ten/',
+    )
+    assert cfg.train_dataloader.dataset.data_root != cfg.val_dataloader.dataset.data_root
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ConcatDataset'])
+def test_held_out_classes_are_looked_for_inside_of_wrappers(
+    config_file: Path, tmp_path: Path, wrapper: str
+):
+    root = write_cub(tmp_path / 'ten', num_classes=10, images_per_class=2)
+    cfg = load_config(config_file)
+    launch.merge_options(
+        cfg,
+        {'data_root': str(root), 'val_classes': 0.34, 'val_dataloader.dataset.split': 'val'},
+    )
+    inner = cfg.train_dataloader.dataset
+    parts = dict(dataset=inner, times=2) if wrapper == 'RepeatDataset' else dict(datasets=[inner])
+    cfg.train_dataloader.dataset = dict(type=wrapper, **parts)
+    launch.prepare_data(cfg)
+    inner.val_classes = 0.5
+    parts = dict(dataset=inner, times=2) if wrapper == 'RepeatDataset' else dict(datasets=[inner])
+    cfg.train_dataloader.dataset = dict(type=wrapper, **parts)
+    cfg.model.head.num_classes = None
+    with pytest.raises(ValueError, match='val_classes is 0.34 and 0.5'):
+        launch.prepare_data(cfg)
 
 
 def test_other_options_change_their_own_field(configured: Callable, tmp_path: Path):

@@ -15,8 +15,9 @@ from metric_runs import (
     percent,
     query_and_gallery,
 )
+from mmpretrain.registry import EVALUATORS
 
-from dva_mm.evaluation import calculator
+from dva_mm.evaluation import RetrievalMetric, calculator
 from dva_mm.evaluation import retrieval_metric as module
 
 NEEDS_FAISS = pytest.mark.skipif(
@@ -102,6 +103,14 @@ def test_file_of_figures_for_each_class(tmp_path, num_queries):
             value = 100 * twin.mean(want[label], name) if label in want else None
             assert row[key] == pytest.approx(value, abs=1e-5)
     assert [file.name for file in path.parent.iterdir()] == ['classes.json']
+
+
+def test_a_config_with_metrics_builds_as_one_evaluator_of_a_runner():
+    config = dict(type='RetrievalMetric', topk=(1, 3), metrics=('recall', 'r_precision'))
+    evaluator = EVALUATORS.build(config)  # as Runner does for a dict that has the key 'metrics'
+    [metric] = evaluator.metrics
+    assert isinstance(metric, RetrievalMetric)
+    assert (metric.topk, metric.metrics) == ((1, 3), ('recall', 'r_precision'))
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,22 @@ def train(rank: int, ranks: int) -> dict[str, list[dict[str, Tensor]]]:
     return results
 
 
+def shared_gradients(rank: int) -> list[Tensor]:
+    """An addition hands one and the same gradient to both of its parts."""
+    a, b = (torch.ones(2, 1, requires_grad=True) for _ in range(2))
+    weights = torch.arange(4.0)[:, None]
+    ((gather_rows(a) + gather_rows(b)) * weights).sum().backward()
+    return [a.grad, b.grad, 2 * weights[2 * rank : 2 * rank + 2]]
+
+
 def _process(rank: int, folder: Path) -> None:
     try:
         dist.init_process_group(
             'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
         )
         rows = torch.full((rank, 3), float(rank))  # rank 0 has none
-        torch.save((train(rank, 2), gather_rows(rows)), folder / f'{rank}.pth')
+        results = dict(heads=train(rank, 2), rows=gather_rows(rows), shared=shared_gradients(rank))
+        torch.save(results, folder / f'{rank}.pth')
         dist.destroy_process_group()
     except BaseException:
         (folder / f'{rank}.error').write_text(traceback.format_exc())
@@ -114,9 +123,9 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory) -> list:
 @pytest.mark.parametrize('name', HEADS)
 def test_two_ranks_with_half_the_batch_are_one_process(two_processes: list, name: str):
     want = train(0, 1)[name]
-    for results, _ in two_processes:
-        assert len(results[name]) == 2
-        for got, expected in zip(results[name], want, strict=True):
+    for results in two_processes:
+        assert len(results['heads'][name]) == 2
+        for got, expected in zip(results['heads'][name], want, strict=True):
             assert got.keys() == expected.keys()
             for key, value in expected.items():
                 torch.testing.assert_close(got[key], value, rtol=1e-5, atol=1e-6, msg=key)
@@ -124,8 +133,14 @@ def test_two_ranks_with_half_the_batch_are_one_process(two_processes: list, name
 
 
 def test_ranks_may_hold_different_numbers_of_rows(two_processes: list):
-    for _, rows in two_processes:
-        assert torch.equal(rows, torch.ones(1, 3))
+    for results in two_processes:
+        assert torch.equal(results['rows'], torch.ones(1, 3))
+
+
+def test_gathered_rows_share_no_gradient_with_others(two_processes: list):
+    for results in two_processes:
+        a, b, want = results['shared']
+        assert torch.equal(a, want) and torch.equal(b, want)
 
 
 def test_a_single_process_gathers_nothing():

@@ -90,6 +90,27 @@ def test_a_queue_is_saved_and_resumed():
     assert fresh.loss(*batches[3])['loss_metric'] != want
 
 
+def test_a_queue_mines_for_itself():
+    nested = dict(type='CrossBatchMemory', loss=dict(type='ContrastiveLoss'))
+    miner = dict(type='MultiSimilarityMiner')
+    for loss, options in (
+        (nested, dict(miner=miner)),
+        (dict(type='MultipleLosses', losses=[nested], miners=[miner]), {}),
+    ):
+        with pytest.raises(ValueError, match='a CrossBatchMemory mines its own queue'):
+            head(loss, **options)
+    model = head({**nested, 'miner': miner, 'memory_size': 64})
+    for _ in range(3):
+        assert model.loss(*batch())['loss_metric'].isfinite()
+
+
+def test_every_parameter_of_a_loss_gets_a_gradient_in_every_batch():
+    model = head(dict(type='MarginLoss', learn_beta=True))
+    embeddings, labels = torch.randn(4, CHANNELS, requires_grad=True), torch.arange(4)
+    model.loss(embeddings, labels)['loss_metric'].backward()  # no triplet
+    assert model.loss_function.beta.grad is not None
+
+
 def test_smooth_ap_is_zero_for_a_perfect_batch_in_any_order():
     model = head(dict(type='SmoothAPLoss'))
     labels = torch.arange(4).repeat(4)

@@ -141,12 +141,29 @@ def test_published_numbers(root, monkeypatch):
     monkeypatch.setitem(PUBLISHED, 'cub', official)
     assert check_data(root, 'cub').ok
     monkeypatch.setitem(PUBLISHED, 'cub', official._replace(images=17, closed_images=(9, 8)))
-    assert check_data(root, 'cub').damage == {
-        'numbers other than published': [
-            '16 images (published: 17)',
-            '8 images on the closed-set training side (published: 9)',
+    report = check_data(root, 'cub')
+    kind = 'numbers other than published'
+    assert report.damage == {kind: ['16 images (published: 17)']}
+    assert report.problems == {kind: ['8 images on the closed-set training side (published: 9)']}
+    assert not report.ok
+
+
+def test_an_image_listed_for_each_of_its_objects(tmp_path):
+    write_folder(tmp_path, {'a': 2, 'b': 2})
+    one, two, three, four = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*.*'))
+    names = [(one, 'x'), (one, 'y'), (two, 'x'), (two, 'x'), (three, 'y'), (four, 'y')]
+    table = tmp_path / 'images.csv'
+
+    def check(sides: str, protocol: str) -> Report:
+        rows = [
+            f'{name},{label},{s}' for (name, label), s in zip(names, sides.split(), strict=True)
         ]
-    }
+        table.write_text('\n'.join(['path,label,split', *rows]))
+        return check_data(tmp_path, 'csv', protocols=[protocol])
+
+    assert findings(check('train train train train test test', 'closed')) == {}
+    report = check('train test train train test test', 'open')
+    assert findings(report) == {'equal images in train and test (open)': [f'{one} [x] = {one} [y]']}
 
 
 def test_a_protocol_that_does_not_suit(root, monkeypatch):

@@ -255,7 +255,12 @@ def test_archives_are_kept_on_request_and_when_they_were_there(main, offer, serv
     code, out, _ = main('flowers', '--root', 'other', '--archives', str(archives))
     assert code == 0 and f'kept in {archives}: {", ".join(names)}' in out
     assert server.requests == [] and listing(archives) == names
-    assert out.endswith('--cfg-options data_root=other reader=flowers\n')
+    assert out.splitlines()[-2:] == [
+        'train: python tools/cache_boxes.py configs/dva_vit_flowers.py --source attention '
+        '--split all --out work_dirs/boxes/flowers102_all_attention.jsonl '
+        '--cfg-options data_root=other',
+        '       python tools/train.py configs/dva_vit_flowers.py --cfg-options data_root=other',
+    ]
 
 
 def test_a_damaged_archive_that_was_there(main, offer, server):
@@ -326,3 +331,53 @@ def test_data_of_ones_own(main, tmp_path):
     for wrong in (['folder'], ['folder', '--check'], ['folder', '--root', str(folder)], ['horses']):
         with pytest.raises(SystemExit, match='2'):
             main(*wrong)
+
+
+@pytest.mark.parametrize('workers', ['0', '-1', 'two'])
+def test_a_wrong_number_of_workers_is_refused_before_the_download(
+    main, offer, server, workers, capsys
+):
+    offer('cub')
+    with pytest.raises(SystemExit, match='2'):
+        main('cub', '--workers', workers)
+    assert f"--workers: expected a number of at least 1, got '{workers}'" in capsys.readouterr().err
+    assert server.requests == [] and not Path('data').exists()
+
+
+@pytest.mark.parametrize('report', ['file/report.json', 'folder', 'file/deep/er/report.json'])
+def test_a_report_that_cannot_be_written_is_refused_before_the_download(
+    main, offer, server, report
+):
+    offer('cub')
+    Path('file').touch()
+    Path('folder').mkdir()
+    code, out, err = main('cub', '--report', report)
+    assert code == 2 and f'error: --report {report} cannot be written' in err and out == ''
+    assert server.requests == [] and not Path('data').exists()
+
+
+def test_a_report_is_only_touched_when_there_is_one(main, tmp_path):
+    Path('old.json').write_text('old')
+    for name in ('old.json', 'new/report.json'):
+        assert main('cub', '--check', '--report', name)[0] == 2  # no data
+    assert Path('old.json').read_text() == 'old' and not Path('new/report.json').exists()
+
+
+def test_the_report_is_printed_even_if_it_cannot_be_saved(main, tmp_path, monkeypatch):
+    root = write_folder(tmp_path / 'folder', {'a': 3, 'b': 2})
+
+    def fail(self, path):
+        raise OSError('disk full')
+
+    monkeypatch.setattr('dva_mm.prepare.Report.save', fail)
+    code, out, err = main('folder', '--check', '--root', str(root), '--report', 'report.json')
+    assert code == 2 and 'error: disk full' in err
+    assert 'OK' in out and 'found: 5 images' in out
+
+
+def test_files_with_a_checksum_may_come_from_any_mirror(main, offer):
+    for name, anywhere in (('cars', True), ('inshop', False)):
+        offer(name)
+        code, _, err = main(name)
+        assert code == 2 and ('a copy from any mirror will do' in err) == anywhere
+        assert ('its SHA-256 is checked' in err) == anywhere

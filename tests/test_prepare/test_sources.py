@@ -1,8 +1,10 @@
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 
-from dva_mm.config import config_path, load_config
+from dva_mm.config import load_config
 from dva_mm.datasets.published import PUBLISHED
 from dva_mm.datasets.readers import READERS
 from dva_mm.prepare import SOURCES, train_command
@@ -17,7 +19,6 @@ def test_entries(name):
     assert source.homepage.startswith('http')
     assert len({file.name for file in source.files}) == len(source.files)
     assert any(file.name.endswith(ARCHIVE_SUFFIXES) for file in source.files)
-    config_path(source.config)
     for file in source.files:
         assert file.url is None or file.url.endswith(f'/{file.name}')
         assert file.digest is None or re.fullmatch(
@@ -31,18 +32,36 @@ def test_no_checksum_stands_twice():
     assert len(set(digests)) == len(digests)
 
 
-def test_the_default_root_is_where_the_config_looks():
-    cfg = load_config('dva_mm::dva_vit_cub.py')
-    assert cfg.train_dataloader.dataset.data_root == SOURCES['cub'].root
+@pytest.mark.parametrize('name', SOURCES)
+def test_each_config_reads_where_its_source_is_unpacked_to(name: str):
+    source, cfg = SOURCES[name], load_config(f'dva_mm::dva_vit_{name}.py')
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        data = cfg[loader].dataset
+        assert (data.data_root, data.reader) == (source.root, source.reader)
+    boxes = cfg.train_dataloader.dataset.get('boxes', 'annotation')
+    assert (boxes == 'annotation') == source.boxes
+    if not source.boxes:
+        assert boxes == f'work_dirs/boxes/{Path(source.root).name}_all_attention.jsonl'
 
 
-def test_train_command():
-    assert train_command('cub', 'data/CUB_200_2011') == (
-        'python tools/train.py configs/dva_vit_cub.py'
+@pytest.mark.parametrize('name', SOURCES)
+def test_train_command(name: str):
+    config = f'configs/dva_vit_{name}.py'
+    lines = train_command(name, SOURCES[name].root).splitlines()
+    assert lines.pop() == f'python tools/train.py {config}'
+    assert lines == [f'python tools/cache_boxes.py {config} --source attention --split all'] * (
+        name in ('flowers', 'pets', 'sop')
     )
-    assert train_command('cub', '/scratch/cub') == (
-        'python tools/train.py configs/dva_vit_cub.py --cfg-options data_root=/scratch/cub'
-    )
-    assert train_command('dogs', 'data/stanford_dogs').endswith(
-        '--cfg-options data_root=data/stanford_dogs reader=dogs'
-    )
+
+
+@pytest.mark.parametrize('name', SOURCES)
+def test_train_command_for_another_root(name: str):
+    *boxes, train = map(shlex.split, train_command(name, '/my data/x').splitlines())
+    options = ['--cfg-options', 'data_root=/my data/x']
+    assert train == ['python', 'tools/train.py', f'configs/dva_vit_{name}.py', *options]
+    for command in boxes:
+        assert command[-2:] == options
+        # The default would be named after the folder; training looks for the config's.
+        cfg = load_config(f'dva_mm::dva_vit_{name}.py')
+        assert command[command.index('--out') + 1] == cfg.train_dataloader.dataset.boxes
+    assert len(boxes) == (name in ('flowers', 'pets', 'sop'))

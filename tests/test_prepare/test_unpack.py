@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import shutil
@@ -234,12 +235,37 @@ def test_copies_of_links_count(tmp_path, refuses):
     assert unpack_archive(archive, tmp_path / 'other', limits=Limits(total=4000)) == 4
 
 
-@pytest.mark.usefixtures('no_slack')
-def test_a_bomb_in_the_headers(tmp_path, refuses):
+@pytest.mark.parametrize('before', [[], ['folder'], ['file']])
+def test_a_bomb_in_the_headers(tmp_path, refuses, before):
+    """Within every limit on what is written."""
     info = tarfile.TarInfo('a')
-    info.pax_headers = {'comment': ' ' * (4 << 20)}
+    info.pax_headers = {'comment': ' ' * (3 << 20)}
     with tarfile.open(tmp_path / 'a.tgz', 'w:gz', format=tarfile.PAX_FORMAT, compresslevel=1) as f:
+        for name in before:
+            f.addfile(member(name, tarfile.DIRTYPE if name == 'folder' else tarfile.REGTYPE))
         f.addfile(info)
+    refuses(tmp_path / 'a.tgz', 'a header of more than 1,048,576 bytes')
+
+
+def test_a_bomb_of_headers_without_a_file(tmp_path, refuses):
+    headers = [member('a', tarfile.XHDTYPE) for _ in range(4000)]
+    archive = write_tar(tmp_path / 'a.tgz', {}, *headers)
+    with pytest.raises(ValueError, match=r'a\.tgz is (not safe to unpack|damaged)'):
+        unpack_archive(archive, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('size', [10 << 10, 3 << 20])
+def test_large_files_are_no_headers(tmp_path, out, size):
+    files = {'a': os.urandom(size), 'b': b'b', 'c': os.urandom(size)}
+    unpack_archive(write_tar(tmp_path / 'a.tar', files, member('d', tarfile.DIRTYPE)), out)
+    assert contents(out) == files
+
+
+@pytest.mark.usefixtures('no_slack')
+def test_a_bomb_behind_the_last_entry(tmp_path, refuses):
+    archive = write_tar(tmp_path / 'a.tar', {'a': b'a'})
+    packed = gzip.compress(archive.read_bytes() + bytes(6 << 20))
+    (tmp_path / 'a.tgz').write_bytes(packed)
     refuses(tmp_path / 'a.tgz', 'far more than its entries say', limits=Limits(total=1 << 10))
 
 

@@ -28,20 +28,23 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
-def read_columns(path: Path, columns: str, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+def read_columns(
+    path: Path, columns: str, skip: int = 0, comment: str | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Number and values of each line after the first ``skip`` ones.
 
     Args:
         path: The list.
         columns: The names of its columns, separated by blanks.
         skip: Number of its first lines that are no entries. Defaults to 0.
+        comment: What a line begins with that is no entry. Defaults to None.
 
     Raises:
         ValueError: if a line has more or fewer values.
     """
     for number, line in read_lines(path):
         values = line.split()
-        if number > skip:
+        if number > skip and not (comment and line.startswith(comment)):
             if len(values) != len(columns.split()):
                 raise ValueError(f'{path}, line {number}: expected "{columns}", got {line!r}')
             yield number, values

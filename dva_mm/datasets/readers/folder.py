@@ -57,6 +57,10 @@ def read_csv(root: str | Path) -> Reading:
     row outside; an image may leave all four empty. Classes are in the order of their names, as
     numbers where all of them are numbers.
 
+    An image may stand on several lines, of the same or of different labels: once for each object,
+    with its box. Only training looks at boxes, so on the test side such images have one embedding
+    and several labels; list each of them once there.
+
     Args:
         root: The file, or a folder with a file ``images.csv``.
 

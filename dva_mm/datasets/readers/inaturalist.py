@@ -9,6 +9,7 @@ from .record import Reading, Record
 _LISTS = {side: f'Inat_dataset_splits/Inaturalist_{side}_set1.txt' for side in ('train', 'test')}
 _LAYOUT = """  ROOT/train2018.json  ROOT/val2018.json
   ROOT/train_val2018/Plantae/7477/*.jpg ... (as the JSON files name them)
+  ROOT/train_2017_bboxes.json  ROOT/val_2017_bboxes.json (optional: the boxes of 2017)
   ROOT/categories.json (optional: the names without obfuscation)
   ROOT/Inat_dataset_splits/Inaturalist_train_set1.txt  and  ..._test_set1.txt (optional: the
   retrieval split of Smooth-AP, https://github.com/Andrew-Brown1/Smooth_AP)"""
@@ -20,7 +21,8 @@ def read_inaturalist(root: str | Path) -> Reading:
     The pair ``train*.json`` and ``val*.json`` is the official, closed-set split. Classes are in
     the order of their ids; the super-class is the family, or where the categories have none the
     supercategory. With Smooth-AP's lists (Brown et al., ECCV 2020) their classes train and test in
-    the open-set protocol, else the halves. An image with boxes (2017) has its largest.
+    the open-set protocol, else the halves. Boxes stand beside the labels or in files of their own
+    (``train*bbox*.json`` and ``val*bbox*.json``, 2017); an image has the largest of its boxes.
 
     Raises:
         FileNotFoundError: if a file of the archive is missing; names source and layout.
@@ -31,6 +33,7 @@ def read_inaturalist(root: str | Path) -> Reading:
     pairs = [
         (path, path.with_name(path.name.replace('train', 'val', 1)))
         for path in sorted(root.glob('train*.json'))
+        if 'bbox' not in path.name
     ]
     pairs = [(train, val) for train, val in pairs if val.exists()]
     if len(pairs) > 1:
@@ -48,6 +51,8 @@ def read_inaturalist(root: str | Path) -> Reading:
     records, labels = [], {}
     for path, images, annotations, _ in sides:
         categories_of, boxes = _join(path, annotations)
+        side = 'train' if path == pairs[0][0] else 'val'
+        own_boxes = _read_boxes(sorted(root.glob(f'{side}*bbox*.json')), images)
         for image in images:
             if categories_of.get(image['id']) not in index:
                 raise ValueError(
@@ -55,7 +60,8 @@ def read_inaturalist(root: str | Path) -> Reading:
                     'of a category without a name'
                 )
             label = labels[image['file_name']] = index[categories_of[image['id']]]
-            box = max(boxes.get(image['id'], ()), key=area, default=None)
+            candidates = [*boxes.get(image['id'], ()), *own_boxes.get(image['file_name'], ())]
+            box = max(candidates, key=area, default=None)
             file = f'{root}/{image["file_name"]}'
             records.append(Record(file, label, path == pairs[0][0], box))
     families = [category.get('family', category.get('supercategory')) for category in categories]
@@ -86,9 +92,28 @@ def _join(path: Path, annotations: list[dict]) -> tuple[dict, dict[int, list[Box
                 f'{path}: image {image} is of category {categories[image]} and of {category}'
             )
         if annotation.get('bbox'):
-            x, y, width, height = annotation['bbox']
-            boxes.setdefault(image, []).append((x, y, x + width, y + height))
+            boxes.setdefault(image, []).append(_corners(annotation))
     return categories, boxes
+
+
+def _read_boxes(paths: list[Path], images: list[dict]) -> dict[str, list[Box]]:
+    """The boxes of a side's box files, by file name: they need not share the ids of the labels."""
+    names = {image['file_name'] for image in images}
+    boxes: dict[str, list[Box]] = {}
+    for path in paths:
+        boxed, annotations = _load(path, 'images', 'annotations')
+        name_of = {image['id']: image['file_name'] for image in boxed}
+        if not names.intersection(name_of.values()):
+            raise ValueError(f'{path} has boxes of none of the images; it is of another data set')
+        for annotation in annotations:
+            name = name_of.get(annotation['image_id'])
+            boxes.setdefault(name, []).append(_corners(annotation))
+    return boxes
+
+
+def _corners(annotation: dict) -> Box:
+    x, y, width, height = annotation['bbox']
+    return x, y, x + width, y + height
 
 
 def _open_classes(root: Path, labels: dict[str, int]) -> frozenset[int] | None:

@@ -16,7 +16,9 @@ def read_inshop(root: str | Path) -> Reading:
 
     A class is one item of clothing; the super-class is the folder of its first image, such as
     'WOMEN/Dresses'. The official split is open-set, and its test side has queries and a gallery.
-    The boxes are those of the small pictures (``img.zip``); without their file there are none.
+    The boxes are those of the small pictures (``img.zip``); without their file there are none. The
+    data set does not say whether their corners count from 0 or from 1: here the first pixel is
+    taken to be 1, and x_2 and y_2 to lie inside. If that is wrong, boxes are a pixel off.
 
     Raises:
         FileNotFoundError: if a file of the archive is missing; names source and layout.

@@ -30,9 +30,7 @@ def read_pets(root: str | Path) -> Reading:
     breeds: dict[int, tuple[str, str]] = {}
     for side in _SIDES:
         path = root / 'annotations' / f'{side}.txt'
-        for number, values in read_columns(path, 'image class-id species breed-id'):
-            if values[0].startswith('#'):
-                continue
+        for number, values in read_columns(path, 'image class-id species breed-id', comment='#'):
             image, class_id, species, _ = values
             if not class_id.isdecimal() or species not in _SPECIES:
                 raise ValueError(

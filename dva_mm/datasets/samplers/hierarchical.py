@@ -60,8 +60,8 @@ class HierarchicalSampler(Sampler[list[int]]):
     """Batches of a few super-classes (such as bird families), with several classes of each.
 
     A batch takes ``super_classes_per_batch`` super-classes, equally many images of each, m a
-    class. Each rank's batch has super-classes of its own; batches are dealt out to the ranks in
-    turn, so the batches do not depend on the number of ranks. An epoch draws as many batches as
+    class. Batches are dealt out to the ranks in turn, so they do not depend on the number of ranks;
+    those of one step may share super-classes, never images. An epoch draws as many batches as
     the groups of m images allow, without replacement; the rest of the images are others in each
     epoch. PML's sampler instead draws each combination of super-classes equally often, with
     replacement between batches.

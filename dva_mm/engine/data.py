@@ -1,0 +1,91 @@
+"""The data sets of a config: options that change all of them, and checks before anything slow."""
+
+import inspect
+import os
+from collections.abc import Sequence
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS, MODELS
+from torch.utils.data import Dataset
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+DATA_FIELDS = ('data_root', 'protocol', 'reader', 'val_classes')
+"""Options that change all data sets at once."""
+
+
+def merge_options(cfg: Config, options: dict | None) -> None:
+    """Change a config as ``--cfg-options`` does, in place.
+
+    ``data_root``, ``protocol``, ``reader`` and ``val_classes`` change all data sets at once.
+    """
+    options = dict(options or {})
+    shared = {name: options.pop(name) for name in DATA_FIELDS if name in options}
+    cfg.merge_from_dict(options)
+    for name in LOADERS:
+        if cfg.get(name):
+            cfg[name].dataset.update(shared)
+
+
+def prepare_data(cfg: Config) -> None:
+    """Read every data set of a config before anything slow starts, and count the classes.
+
+    ``num_classes`` of ``model.head``, where it is None or left out of a head that takes it, becomes
+    the training set's number of classes.
+
+    Raises:
+        FileNotFoundError, ValueError: as the data set does.
+        ValueError: if ``num_classes`` is another number than the training set's, or a data set of
+            held-out classes (``split='val'``) does not fit the training set.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+        for name in LOADERS:
+            if not cfg.get(name):
+                continue
+            dataset = DATASETS.build(cfg[name].dataset)
+            if name == 'train_dataloader':
+                training = _parts(dataset)
+            elif cfg.get('train_dataloader'):
+                _check_held_out(name, dataset, training)
+            classes = dataset.metainfo.get('classes')
+            head = cfg.model.get('head')
+            if name != 'train_dataloader' or head is None or classes is None:
+                continue
+            takes = 'num_classes' in inspect.signature(MODELS.get(head.type)).parameters
+            if head.get('num_classes') is None:
+                head.update(dict(num_classes=len(classes)) if takes else {})
+            elif head.num_classes != len(classes):
+                raise ValueError(
+                    f'model.head.num_classes is {head.num_classes}, but the training set has '
+                    f'{len(classes)} classes; set it to that, or to None to have it counted'
+                )
+
+
+def _parts(dataset: Dataset) -> list[Dataset]:
+    """The data sets inside of MMEngine's wrappers: repeated, balanced, concatenated."""
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    return [dataset] if inner == [None] else [part for each in inner for part in _parts(each)]
+
+
+def _check_held_out(loader: str, dataset: Dataset, training: Sequence[Dataset]) -> None:
+    """Raise ValueError if classes that ``dataset`` holds out may be among those that train."""
+    for held_out in _parts(dataset):
+        if getattr(held_out, 'split', None) != 'val':
+            continue
+        for train_set in training:
+            different = []
+            for name in DATA_FIELDS:
+                values = [getattr(data, name, None) for data in (held_out, train_set)]
+                same = values
+                if name == 'data_root':
+                    same = [os.path.realpath(os.path.expanduser(value or '')) for value in values]
+                if same[0] != same[1]:
+                    different.append(f'{name} is {values[0]} and {values[1]}')
+            if different:
+                raise ValueError(
+                    f"{loader} holds out training classes (split='val'), but its data set and "
+                    f'that of train_dataloader differ: {"; ".join(different)}. So classes that '
+                    'train would validate. Set them alike: --cfg-options '
+                    f'val_classes={held_out.val_classes} (as data_root, reader and protocol) '
+                    'changes all data sets at once'
+                )
