@@ -73,3 +73,14 @@ def check_embeddings(embeddings: Tensor, entries: list[dict]) -> None:
 def path_of(sample: dict) -> str:
     """Name of an image in a message."""
     return repr(sample.get('img_path') or 'an image of unknown path')
+
+
+def tensor_of(sample: dict, key: str) -> Tensor:
+    """A tensor of a data sample; a ValueError names the image and what is missing."""
+    if not isinstance(sample.get(key), Tensor):
+        raise ValueError(
+            f'the data sample of {path_of(sample)} has no tensor {key!r} (it has '
+            f'{sorted(sample)}): RetrievalMetric needs labelled test images and a model whose '
+            'predict mode sets the embedding'
+        )
+    return sample[key]

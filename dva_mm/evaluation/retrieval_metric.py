@@ -13,7 +13,7 @@ from mmpretrain.registry import EVALUATORS, METRICS
 from torch import Tensor
 
 from .calculator import CLUSTERING, RetrievalCalculator, check_ks, check_metrics
-from .entries import check_embeddings, order_entries, path_of
+from .entries import check_embeddings, order_entries, path_of, tensor_of
 from .per_class import check_file, write_per_class
 
 
@@ -108,8 +108,8 @@ class RetrievalMetric(BaseMetric):
         indexed = self._num_queries() is not None
         # One entry per image: the ranks' entries are interleaved.
         for sample in data_samples:
-            embedding = _tensor(sample, 'embedding')
-            label = _tensor(sample, 'gt_label')
+            embedding = tensor_of(sample, 'embedding')
+            label = tensor_of(sample, 'gt_label')
             if embedding.ndim != 1:
                 raise ValueError(
                     f'embedding of {path_of(sample)} must be a vector (C,), '
@@ -250,13 +250,3 @@ def build_retrieval_evaluator(**options) -> Evaluator:
     a metric's; so ``dict(type='RetrievalMetric', metrics=...)`` is looked up here.
     """
     return Evaluator(RetrievalMetric(**options))
-
-
-def _tensor(sample: dict, key: str) -> Tensor:
-    if not isinstance(sample.get(key), Tensor):
-        raise ValueError(
-            f'the data sample of {path_of(sample)} has no tensor {key!r} (it has '
-            f'{sorted(sample)}): RetrievalMetric needs labelled test images and a model whose '
-            'predict mode sets the embedding'
-        )
-    return sample[key]
