@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_data import write_config, write_cub, write_weights
 
+from dva_mm import visualization
 from dva_mm.engine.launch import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -232,3 +235,15 @@ def test_testing_refuses_another_encoder_and_missing_files(
         script('test.py', lab.config, checkpoint, *changed)
     with pytest.raises(FileNotFoundError, match='gone.pth does not exist'):
         script('test.py', lab.config, tmp_path / 'gone.pth')
+
+
+def test_drawing_a_ranking_writes_a_picture_of_the_frozen_and_the_trained_model(
+    lab: Lab, script: Callable[..., str], tmp_path: Path
+):
+    out = tmp_path / 'ranked.png'
+    checkpoint = lab.folder / 'whole' / 'epoch_3.pth'
+    script('draw_ranking.py', lab.config, checkpoint, out, '--queries', '2', '--topk', '3')
+    picture = np.asarray(Image.open(out).convert('RGB')).reshape(-1, 3)
+    colours = {tuple(colour) for colour in np.unique(picture, axis=0).tolist()}
+    assert visualization.QUERY in colours
+    assert {visualization.RIGHT, visualization.WRONG} & colours

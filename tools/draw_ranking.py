@@ -26,6 +26,7 @@ def main() -> None:
 
     cfg = load_config(args.config)
     cfg.model.head = None
+    cfg.test_dataloader.setdefault('collate_fn', dict(type='default_collate'))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         loader = Runner.build_dataloader(cfg.test_dataloader)
         model = MODELS.build(cfg.model).eval()
