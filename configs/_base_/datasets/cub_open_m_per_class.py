@@ -2,9 +2,8 @@
 _base_ = 'cub_open.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=256, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomCrop', crop_size=224),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='ResizeAntialiased', scale=256),
+    dict(type='RandomCropFlip', size=224),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
