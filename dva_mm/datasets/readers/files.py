@@ -17,8 +17,8 @@ def need(root: Path, names: Sequence[str], data_set: str, source: str, layout: s
         raise FileNotFoundError(
             f'{data_set} not found: {root.absolute()} has no {", ".join(missing)}.\n'
             f'Official source: {source}\nExpected layout:\n{layout}\n'
-            'Unpack it there (tools/prepare_data.py fetches and checks it), or give its folder with '
-            '--cfg-options data_root=FOLDER'
+            'Unpack it there (tools/prepare_data.py fetches and checks it), or give its folder '
+            'with --cfg-options data_root=FOLDER'
         )
 
 
