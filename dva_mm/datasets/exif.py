@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-_ORIENTATION, _TRANSPOSED = 0x0112, (5, 6, 7, 8)  # EXIF
+_ORIENTATION, TRANSPOSED = 0x0112, (5, 6, 7, 8)  # EXIF
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,5 +41,5 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """Width and height of an image as it is shown, read from the file's head alone."""
     with Image.open(path) as image:
         width, height = image.size
-        turned = exif_orientation(image) in _TRANSPOSED
+        turned = exif_orientation(image) in TRANSPOSED
     return (height, width) if turned else (width, height)

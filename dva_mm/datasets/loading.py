@@ -18,6 +18,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resize_image
 
 from .boxes import clip_box, scale_box
+from .exif import TRANSPOSED, exif_orientation
 
 FLAGS = {
     1: cv2.IMREAD_COLOR,
@@ -25,9 +26,8 @@ FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-_ORIENTATION = 0x0112  # EXIF
 # As an image is shown, x (y) runs against the direction in which the file's blocks were laid out.
-_X_REVERSED, _Y_REVERSED, _TRANSPOSED = (2, 3, 6, 7), (3, 4, 7, 8), (5, 6, 7, 8)
+_X_REVERSED, _Y_REVERSED = (2, 3, 6, 7), (3, 4, 7, 8)  # EXIF orientations
 
 
 def choose_reduction(
@@ -88,7 +88,8 @@ def resize_antialiased(image: np.ndarray, height: int, width: int) -> np.ndarray
 
 @TRANSFORMS.register_module()
 class LoadReducedImage(BaseTransform):
-    """Load an image; decode a JPEG at 1/2, 1/4 or 1/8 of its size where that loses nothing.
+    """Load an image; decode a JPEG at 1/2, 1/4 or 1/8 of its size where its views
+    hardly show it.
 
     Takes the place of LoadImageFromFile in a training pipeline that ends in small images. What is
     left has at least ``reducing_gap`` times the pixels that a view will have, on the shorter edge
@@ -226,16 +227,13 @@ def _read_jpeg_header(content: bytes) -> tuple[int, int, int] | None:
     """Height and width of a JPEG as it is shown and its EXIF orientation; None for all else."""
     try:
         image = Image.open(io.BytesIO(content))
-        exif = Image.Exif()
-        # getexif() would read XMP as well, which OpenCV does not when it turns the image.
-        exif.load(image.info.get('exif', b''))
     except (OSError, SyntaxError, Image.DecompressionBombError):
         return None
     if image.format not in ('JPEG', 'MPO'):  # MPO: a JPEG with further pictures behind it
         return None
     width, height = image.size
-    orientation = exif.get(_ORIENTATION, 1)
-    if orientation in _TRANSPOSED:
+    orientation = exif_orientation(image)
+    if orientation in TRANSPOSED:
         height, width = width, height
     return height, width, orientation
 

@@ -102,8 +102,7 @@ class FrozenBaselineHook(Hook):
         if runner.val_loop is None or runner.iter > 0 or runner.cfg.get('load_from'):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        tuning = getattr(model.backbone, 'tuning', None) or {}
-        if model.neck is not None or tuning.get('type') in ('VPTShallow', 'VPTDeep'):
+        if model.neck is not None or model.backbone.num_prompts > 0:
             self.title = 'before training'
         runner.logger.info(f'evaluating before the first step: {self.title}')
         self.frozen = runner.val_loop.run()

@@ -117,6 +117,11 @@ class FrozenViT(BaseBackbone):
         """The transformer blocks of the host, an ``nn.ModuleList``."""
         return self._info.blocks
 
+    @property
+    def num_prompts(self) -> int:
+        """Prompt tokens in the sequence: with any, it does not start as the frozen encoder."""
+        return self._tuning.num_prompts
+
     def init_weights(self) -> None:
         """Zero-start the adapters and undo what a parent's ``init_cfg`` did to the host's weights.
 
@@ -198,5 +203,5 @@ class FrozenViT(BaseBackbone):
         tokens = self._info.tokens(x)  # (B, N, C)
         if self.pooling == 'cls':
             return (tokens[:, 0],)
-        patches = tokens[:, self._info.num_prefix_tokens + self._tuning.num_prompts :]
+        patches = tokens[:, self._info.num_prefix_tokens + self.num_prompts :]
         return (self._info.pooled_norm(patches.mean(dim=1)),)
