@@ -1,12 +1,5 @@
 from .augment import RandomCropFlip
-from .box_cache import load_box_cache
-from .boxes import CenterBox, clip_box, scale_box
-from .fine_grained import FineGrainedDataset
-from .loading import LoadReducedImage, ResizeAntialiased, choose_reduction, resize_antialiased
-from .opa import OPA, background_view, discriminative_view
-from .protocols import select_closed, select_open, select_side
-from .published import PUBLISHED, Published, find_differences
-from .readers import (
+from .benchmarks import (
     READERS,
     Reading,
     Record,
@@ -24,6 +17,13 @@ from .readers import (
     read_pets,
     read_sop,
 )
+from .box_file import load_box_file
+from .boxes import CenterBox, clip_box, scale_box
+from .fine_grained import FineGrainedDataset
+from .loading import LoadReducedImage, ResizeAntialiased, choose_reduction, resize_antialiased
+from .opa import OPA, background_view, discriminative_view
+from .protocols import select_closed, select_open, select_side
+from .published import PUBLISHED, Published, find_differences
 from .samplers import FixedSetOfTriplets, HierarchicalSampler, MPerClassSampler
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
     'clip_box',
     'discriminative_view',
     'find_differences',
-    'load_box_cache',
+    'load_box_file',
     'read_aircraft',
     'read_cars',
     'read_csv',

@@ -9,10 +9,10 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .box_cache import load_box_cache
+from .benchmarks import READERS, Reading
+from .box_file import load_box_file
 from .protocols import PROTOCOLS, select_side
 from .published import PUBLISHED, find_differences
-from .readers import READERS, Reading
 
 SPLITS = ('train', 'val', 'test')
 GALLERIES = (None, 'train')
@@ -150,7 +150,7 @@ class FineGrainedDataset(BaseDataset):
             boxes = [record.box for record in chosen]
         else:
             paths = list(dict.fromkeys(record.path for record in chosen))
-            box_of = load_box_cache(self.boxes, self.data_root, paths)
+            box_of = load_box_file(self.boxes, self.data_root, paths)
             boxes = [box_of[record.path] for record in chosen]
         return [
             dict(

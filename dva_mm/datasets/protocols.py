@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection
 
-from .readers import Reading, Record
+from .benchmarks import Reading, Record
 
 
 def open_train_classes(reading: Reading) -> frozenset[int]:

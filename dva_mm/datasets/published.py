@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .benchmarks import Reading, Record
 from .protocols import select_side
-from .readers import Reading, Record
 
 Sides = tuple[int, int]
 """Training side, test side."""

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from dva_mm.datasets.box_cache import (
+from dva_mm.datasets.box_file import (
     FALLBACK,
     BoxEntry,
     image_root,
@@ -24,7 +24,7 @@ from dva_mm.datasets.box_cache import (
     parse_entry,
     read_header,
     relative_paths,
-    write_box_cache,
+    write_box_file,
 )
 from dva_mm.datasets.boxes import clip_box
 from dva_mm.datasets.exif import turn_upright
@@ -170,7 +170,7 @@ def _merge(out: Path, header: dict, images: list[str], count: int) -> bool:
     entries = {image: entry for part in found for image, entry in part.items()}
     if entries.keys() != set(images):
         return False
-    write_box_cache(out, header, entries.values())
+    write_box_file(out, header, entries.values())
     for part in parts:
         part.unlink(missing_ok=True)
     return True

@@ -11,19 +11,19 @@ from mmpretrain.registry import MODELS
 from tqdm import tqdm
 
 from dva_mm.config import load_config
-from dva_mm.contact_sheet import choose_entries, contact_sheet
-from dva_mm.datasets.box_cache import (
+from dva_mm.datasets.benchmarks import READERS, Record
+from dva_mm.datasets.box_file import (
     FALLBACK,
     BoxEntry,
     image_root,
     make_header,
-    read_box_cache,
+    read_box_file,
     relative_paths,
-    write_box_cache,
+    write_box_file,
 )
 from dva_mm.datasets.exif import image_size
 from dva_mm.datasets.protocols import PROTOCOLS
-from dva_mm.datasets.readers import READERS, Record
+from dva_mm.detection.contact_sheet import choose_entries, contact_sheet
 from dva_mm.engine.data import merge_options
 
 from .arguments import KEEP, check_target, detector_options, parse_arguments
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     if not complete:
         print(f'shard {args.shard[0]}/{args.shard[1]} is done; the last one writes {out}')
         return
-    entries = list(read_box_cache(out)[1].values())
+    entries = list(read_box_file(out)[1].values())
     print(summary(entries))
     if args.sheet:
         chosen = choose_entries(entries, args.sheet_count, args.sheet_order)
@@ -104,7 +104,7 @@ def write_annotations(records: Sequence[Record], data_root: Path, out: Path) -> 
         found = None if record.box is None else Detection(record.box, 1.0)
         entry = make_entry(image, image_size(record.path), found, 'annotation')
         entries[image] = max(entries.get(image, entry), entry, key=_found_area)
-    write_box_cache(out, make_header('annotation', {}, list(entries)), entries.values())
+    write_box_file(out, make_header('annotation', {}, list(entries)), entries.values())
 
 
 def _found_area(entry: BoxEntry) -> float:

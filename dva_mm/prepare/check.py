@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dva_mm.datasets.benchmarks import READERS, Reading, Record
 from dva_mm.datasets.protocols import PROTOCOLS, select_side
 from dva_mm.datasets.published import find_side_differences, find_total_differences
-from dva_mm.datasets.readers import READERS, Reading, Record
 
 from .images import OVER_EDGE, ImageFacts, box_fault, inspect_images
 

@@ -4,7 +4,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from dva_mm.datasets.readers import READERS
+from dva_mm.datasets.benchmarks import READERS
 
 from .download import download_file, verify
 from .sources import SOURCES, File, Source

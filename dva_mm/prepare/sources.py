@@ -26,7 +26,7 @@ class Source(NamedTuple):
     root: str
     """The folder that the configs read."""
     reader: str
-    """Name of its reader in ``dva_mm.datasets.readers.READERS``."""
+    """Name of its reader in ``dva_mm.datasets.benchmarks.READERS``."""
     files: tuple[File, ...]
     top: str = ''
     """The archive's own top folder, which becomes ``root``; empty where it has none."""

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_data import write_cub
 
 from dva_mm.datasets import PUBLISHED, FineGrainedDataset
-from dva_mm.datasets.box_cache import BoxEntry, make_header, relative_paths, write_box_cache
+from dva_mm.datasets.box_file import BoxEntry, make_header, relative_paths, write_box_file
 
 # Serialising would cost a gc.collect() for each data set.
 dataset_of = functools.partial(FineGrainedDataset, serialize_data=False)
@@ -164,7 +164,7 @@ def test_boxes_come_from_a_file_by_one_field(cub: Path, tmp_path: Path):
         for i, image in enumerate(images)
     ]
     file = tmp_path / 'boxes.jsonl'
-    write_box_cache(file, make_header('attention', {}, images), entries)
+    write_box_file(file, make_header('attention', {}, images), entries)
     other = dataset_of(str(cub), boxes=str(file))
     for i, path in enumerate(paths):
         info = other.get_data_info(i)
@@ -184,7 +184,7 @@ def test_an_image_listed_for_each_of_its_objects_has_each_ones_box(tmp_path: Pat
     Image.new('RGB', (48, 40)).save(tmp_path / 'a.png')
     entry = BoxEntry('a.png', 48, 40, 1.0, 2.0, 3.0, 4.0, 0.5, 'attention')
     file = tmp_path / 'boxes.jsonl'
-    write_box_cache(file, make_header('attention', {}, ['a.png']), [entry])
+    write_box_file(file, make_header('attention', {}, ['a.png']), [entry])
     data = dataset_of(str(tmp_path), reader='csv', protocol='closed', boxes=str(file))
     assert [data.get_data_info(i)['box'].tolist() for i in range(2)] == [[1, 2, 3, 4]] * 2
 
@@ -194,6 +194,6 @@ def test_a_file_of_boxes_must_be_there_and_cover_the_images(cub: Path, tmp_path:
         dataset_of(str(cub), boxes=str(tmp_path / 'gone.jsonl'))
     file = tmp_path / 'boxes.jsonl'
     entry = BoxEntry('other.png', 48, 40, 0.0, 0.0, 9.0, 9.0, 0.5, 'attention')
-    write_box_cache(file, make_header('attention', {}, ['other.png']), [entry])
+    write_box_file(file, make_header('attention', {}, ['other.png']), [entry])
     with pytest.raises(ValueError, match=r'lacks 8 of the 8 asked for'):
         dataset_of(str(cub), boxes=str(file))

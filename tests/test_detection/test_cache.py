@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dva_mm.datasets.box_cache import load_box_cache, parse_entry, read_box_cache
+from dva_mm.datasets.box_file import load_box_file, parse_entry, read_box_file
 from dva_mm.detection import Detection, cache, cache_boxes
 from dva_mm.detection.cache import make_entry
 
@@ -68,7 +68,7 @@ def files(out: Path) -> list[str]:
 def test_each_image_gets_its_own_box(paths, root: Path, out: Path, num_workers: int):
     done = cache_boxes(Corner(), root, paths[::-1], out, batch_size=3, num_workers=num_workers)
     assert done
-    header, entries = read_box_cache(out)
+    header, entries = read_box_file(out)
     assert header['source'] == 'corner' and list(entries) == NAMES
     for index, name in enumerate(NAMES):
         entry = entries[name]
@@ -78,7 +78,7 @@ def test_each_image_gets_its_own_box(paths, root: Path, out: Path, num_workers: 
             assert entry.box == ((0, 0, (10 + index) / 2, 10))
             assert (entry.score, entry.source) == ((10 + index) / 100, 'corner')
     assert files(out) == ['x.jsonl']
-    assert load_box_cache(out, root, paths)[str(paths[5])] == (0, 0, 7.5, 10)
+    assert load_box_file(out, root, paths)[str(paths[5])] == (0, 0, 7.5, 10)
 
 
 def test_the_last_shard_writes_the_file(paths, root: Path, out: Path):
@@ -100,7 +100,7 @@ def test_a_shard_does_not_merge_what_another_has_not_finished(paths, root: Path,
     assert not cache_boxes(Corner(), root, paths, out, shard=(1, 2))
     assert not out.exists()
     assert cache_boxes(Corner(), root, paths, out, shard=(0, 2))
-    assert list(read_box_cache(out)[1]) == NAMES
+    assert list(read_box_file(out)[1]) == NAMES
 
 
 @pytest.mark.parametrize('torn', [b'', b'{"image": "a/1.p', b'{'])
@@ -126,7 +126,7 @@ def test_an_image_whose_line_is_torn_is_done_again(paths, root: Path, out: Path)
     second = Corner()
     assert cache_boxes(second, root, paths, out)
     assert [width for width, _ in second.seen] == [11, 12, 13, 14, 15, 16, 17]
-    assert list(read_box_cache(out)[1]) == NAMES
+    assert list(read_box_file(out)[1]) == NAMES
 
 
 def test_a_partial_file_without_a_whole_header_is_begun_anew(paths, root: Path, out: Path):
@@ -151,7 +151,7 @@ def test_an_image_that_is_listed_twice_is_one_image(paths, root: Path, out: Path
         listed = [*paths, paths[2], root / 'a' / '..' / 'b' / '1.png']
         done = cache_boxes(detector, root, listed, out, shard=(index, count))
     assert done
-    header, entries = read_box_cache(out)
+    header, entries = read_box_file(out)
     assert list(entries) == NAMES and header['num_images'] == 8
     assert len(detector.seen) == 8
 
@@ -165,7 +165,7 @@ def test_a_shard_whose_header_is_not_there_yet_has_not_begun(
     assert not cache_boxes(Corner(), root, paths, out, shard=(1, 2))
     assert not out.exists()
     assert cache_boxes(Corner(), root, paths, out, shard=(0, 2))
-    assert list(read_box_cache(out)[1]) == NAMES
+    assert list(read_box_file(out)[1]) == NAMES
 
 
 def test_a_shard_without_images_is_waited_for_as_any_other(paths, root: Path, out: Path):
@@ -237,7 +237,7 @@ def test_a_photograph_is_turned_as_it_is_shown(root: Path, out: Path):
     detector = Corner()
     cache_boxes(detector, root, [root / 'a.jpg'], out)
     assert detector.seen == [(10, 20)]
-    assert load_box_cache(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 5, 10)
+    assert load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 5, 10)
 
 
 def test_an_orientation_that_mmcv_does_not_see_turns_nothing(root: Path, out: Path):
@@ -249,7 +249,7 @@ def test_an_orientation_that_mmcv_does_not_see_turns_nothing(root: Path, out: Pa
     detector = Corner()
     cache_boxes(detector, root, [root / 'a.jpg'], out)
     assert detector.seen == [(20, 10)]
-    assert load_box_cache(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 10, 5)
+    assert load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 10, 5)
 
 
 def test_a_box_is_cut_to_the_image():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dva_mm.datasets.box_cache import read_box_cache
+from dva_mm.datasets.box_file import read_box_file
 from dva_mm.detection import GroundingDinoDetector, cache_boxes
 from dva_mm.detection.grounding_dino import best_boxes
 
@@ -114,13 +114,13 @@ def test_what_is_not_found_is_a_fallback_in_the_file(
     inputs = [everything.prepare(picture) for picture in pictures]
     scores = [found.score for found in everything.detect(inputs, SIZES)]
     cache_boxes(everything, tmp_path, paths, tmp_path / 'all.jsonl', batch_size=3)
-    entries = read_box_cache(tmp_path / 'all.jsonl')[1]
+    entries = read_box_file(tmp_path / 'all.jsonl')[1]
     assert [entries[f'{i}.png'].source for i in range(4)] == ['grounding-dino'] * 4
     assert [entries[f'{i}.png'].score for i in range(4)] == pytest.approx(scores, abs=1e-5)
     least = (max(scores) + sorted(scores)[-2]) / 2
     surest = GroundingDinoDetector('a bird.', str(dino_folder), box_threshold=least)
     cache_boxes(surest, tmp_path, paths, tmp_path / 'one.jsonl', batch_size=3)
-    header, entries = read_box_cache(tmp_path / 'one.jsonl')
+    header, entries = read_box_file(tmp_path / 'one.jsonl')
     for index, score in enumerate(scores):
         source = 'grounding-dino' if score == max(scores) else 'fallback'
         assert entries[f'{index}.png'].source == source

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tiny_data import ARCH, HEIGHT, WIDTH, write_config, write_cub, write_folder, write_weights
 
-from dva_mm.datasets.box_cache import BoxEntry, load_box_cache, read_box_cache
-from dva_mm.datasets.readers import read_cub
+from dva_mm.datasets.benchmarks import read_cub
+from dva_mm.datasets.box_file import BoxEntry, load_box_file, read_box_file
 from dva_mm.detection.run import main, summary
 from dva_mm.models import FrozenViT
 
@@ -31,7 +31,7 @@ def run(*arguments: object) -> None:
 
 
 def boxes(out: Path) -> list[tuple]:
-    return [entry.box for entry in read_box_cache(out)[1].values()]
+    return [entry.box for entry in read_box_file(out)[1].values()]
 
 
 def test_annotations_are_the_data_sets_boxes(config: str, root: Path, tmp_path: Path, capsys):
@@ -39,8 +39,8 @@ def test_annotations_are_the_data_sets_boxes(config: str, root: Path, tmp_path: 
     run(config, '--source', 'annotation', '--split', 'all', '--out', out)
     records = read_cub(root).records
     paths = [record.path for record in records]
-    assert load_box_cache(out, root, paths) == {r.path: r.box for r in records}
-    entries = read_box_cache(out)[1].values()
+    assert load_box_file(out, root, paths) == {r.path: r.box for r in records}
+    entries = read_box_file(out)[1].values()
     assert {(e.width, e.height, e.score, e.source) for e in entries} == {
         (WIDTH, HEIGHT, 1.0, 'annotation')
     }
@@ -60,7 +60,7 @@ def test_images_without_an_annotation_are_fallbacks(config: str, tmp_path: Path,
 def test_the_training_side_alone_is_the_default(config: str, tmp_path: Path):
     out = tmp_path / 'x.jsonl'
     run(config, '--source', 'annotation', '--out', out)
-    folders = {image.split('/')[1] for image in read_box_cache(out)[1]}
+    folders = {image.split('/')[1] for image in read_box_file(out)[1]}
     assert folders == {'001.Class_1', '002.Class_2'}
 
 
@@ -75,7 +75,7 @@ def test_the_training_side_alone_is_the_default(config: str, tmp_path: Path):
 def test_the_encoders_sources_write_boxes(config: str, tmp_path: Path, arguments, options: dict):
     out = tmp_path / 'x.jsonl'
     run(config, *arguments, '--img-size', 64, '--batch-size', 3, '--out', out)
-    header, entries = read_box_cache(out)
+    header, entries = read_box_file(out)
     assert header['source'] == arguments[1]
     encoder = header['options'].pop('encoder')
     assert header['options'].pop('data_preprocessor')['mean'] == [127.5] * 3
@@ -100,7 +100,7 @@ def test_a_drawn_object_is_found_where_it_is(config: str, root: Path, tmp_path: 
     out = tmp_path / 'x.jsonl'
     arguments = ['--source', 'patch-pca', '--img-size', 64, '--split', 'all', '--out', out]
     run(config, *arguments, '--cfg-options', 'model.backbone.pretrained=False')
-    found = load_box_cache(out, root, list(known))
+    found = load_box_file(out, root, list(known))
     for path, (x1, y1, x2, y2) in known.items():
         a, b, c, d = found[path]
         inter = max(0, min(x2, c) - max(x1, a)) * max(0, min(y2, d) - max(y1, b))
@@ -140,14 +140,14 @@ def test_grounding_dino_gets_its_options(config: str, dino_folder: Path, tmp_pat
     thresholds = ['--box-threshold', 0.01, '--text-threshold', 0.02]
     source = ['--source', 'grounding-dino', '--prompt', 'a bird.', '--model', dino_folder]
     run(config, *source, *thresholds, '--out', out)
-    header, entries = read_box_cache(out)
+    header, entries = read_box_file(out)
     assert header['source'] == 'grounding-dino' and len(entries) == 4
     assert header['options'] == dict(
         model=str(dino_folder), prompt='a bird.', box_threshold=0.01, text_threshold=0.02
     )
     assert {entry.source for entry in entries.values()} == {'grounding-dino'}
     run(config, *source, '--box-threshold', 0.999, '--out', tmp_path / 'none.jsonl')
-    header, entries = read_box_cache(tmp_path / 'none.jsonl')
+    header, entries = read_box_file(tmp_path / 'none.jsonl')
     assert header['options']['text_threshold'] == 0.25
     assert {entry.source for entry in entries.values()} == {'fallback'}
 
@@ -164,7 +164,7 @@ def test_an_image_that_is_listed_twice_is_one_image(config: str, tmp_path: Path,
     )
     arguments = ['--source', source, '--split', 'all', '--out', out]
     run(config, *arguments, '--cfg-options', f'data_root={table}', 'reader=csv')
-    assert read_box_cache(out)[0]['num_images'] == 4
+    assert read_box_file(out)[0]['num_images'] == 4
     if source == 'annotation':
         assert boxes(out) == [(1, 2, 20, 30), (3, 3, 5, 6), (0, 0, 8, 8), (0, 0, 5, 5)]
 
@@ -199,7 +199,7 @@ def test_the_encoder_is_the_frozen_one(config: str, tmp_path: Path, options: lis
     run(config, '--source', 'patch-pca', '--out', out, '--cfg-options', *options)
     weights = str(tmp_path / 'vit.safetensors')
     plain = FrozenViT(ARCH, pretrained=weights, img_size=32, ica=None).encoder_info()
-    assert read_box_cache(out)[0]['options']['encoder'] == json.loads(json.dumps(plain))
+    assert read_box_file(out)[0]['options']['encoder'] == json.loads(json.dumps(plain))
 
 
 def test_the_summary_counts_and_measures():

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tiny_data import write_cub, write_folder
 
+from dva_mm.datasets.benchmarks import read_cub
 from dva_mm.datasets.published import PUBLISHED
-from dva_mm.datasets.readers import read_cub
 from dva_mm.prepare import Report, check_data
 
 

@@ -23,8 +23,8 @@ from archives import (
 )
 from tiny_data import write_cub, write_folder
 
+from dva_mm.datasets.benchmarks import READERS
 from dva_mm.datasets.published import PUBLISHED
-from dva_mm.datasets.readers import READERS
 from dva_mm.prepare import SOURCES
 
 WRITERS = {

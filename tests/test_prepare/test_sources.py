@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dva_mm.config import load_config
+from dva_mm.datasets.benchmarks import READERS
 from dva_mm.datasets.published import PUBLISHED
-from dva_mm.datasets.readers import READERS
 from dva_mm.prepare import SOURCES, train_command
 from dva_mm.prepare.unpack import ARCHIVE_SUFFIXES
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from .datasets.box_cache import FALLBACK, BoxEntry, image_root
-from .datasets.exif import turn_upright
+from dva_mm.datasets.box_file import FALLBACK, BoxEntry, image_root
+from dva_mm.datasets.exif import turn_upright
 
 FOUND, MISSING = (255, 32, 32), (32, 96, 255)
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from ..record import Reading
 from .cub import join_lists
 from .files import need, read_table
-from .record import Reading
 
 _FILES = (
     'images',

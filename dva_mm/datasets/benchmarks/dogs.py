@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..record import Reading, Record
 from .files import Box, area, need, read_matlab, read_xml_boxes
-from .record import Reading, Record
 
 _LAYOUT = """  ROOT/Images/n02085620-Chihuahua/*.jpg ...
   ROOT/Annotation/n02085620-Chihuahua/n02085620_10074 ...

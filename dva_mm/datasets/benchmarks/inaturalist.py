@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from ..record import Reading, Record
 from .files import Box, area, need, read_lines
-from .record import Reading, Record
 
 _LISTS = {side: f'Inat_dataset_splits/Inaturalist_{side}_set1.txt' for side in ('train', 'test')}
 _LAYOUT = """  ROOT/train2018.json  ROOT/val2018.json

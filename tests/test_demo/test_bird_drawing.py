@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dva_mm.datasets.bird_drawing import (
+from dva_mm.demo.bird_drawing import (
     BEAKS,
     BELLIES,
     CRESTS,
@@ -18,8 +18,8 @@ from dva_mm.datasets.bird_drawing import (
     draw_part,
     make_species,
 )
-from dva_mm.datasets.canvas import SUPERSAMPLE, Canvas, oval, paint_pattern, rotate, smooth
-from dva_mm.datasets.object_drawing import OBJECTS, draw_object
+from dva_mm.demo.canvas import SUPERSAMPLE, Canvas, oval, paint_pattern, rotate, smooth
+from dva_mm.demo.object_drawing import OBJECTS, draw_object
 
 SIZE = (168, 136)
 PLAIN = Species('plain', 'none', 'cone', 'square', 'plain')

@@ -97,7 +97,7 @@ def make_header(source: str, options: dict, images: Sequence[str]) -> dict:
     )
 
 
-def write_box_cache(file: str | Path, header: dict, entries: Iterable[BoxEntry]) -> None:
+def write_box_file(file: str | Path, header: dict, entries: Iterable[BoxEntry]) -> None:
     """Write a file of boxes, sorted by image; it appears complete or not at all."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def parse_entry(line: str) -> BoxEntry:
     return entry
 
 
-def read_box_cache(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
+def read_box_file(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
     """Header and entries by image.
 
     Raises:
@@ -200,7 +200,7 @@ def read_box_cache(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
     return header, entries
 
 
-def load_box_cache(
+def load_box_file(
     file: str | Path, data_root: str | Path, paths: Sequence[str | Path]
 ) -> dict[str, Box]:
     """The boxes of some images, checked against the images.
@@ -219,10 +219,10 @@ def load_box_cache(
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: as :func:`read_box_cache`; if an image is not in the file; if an image has
+        ValueError: as :func:`read_box_file`; if an image is not in the file; if an image has
             another size than the file says.
     """
-    header, entries = read_box_cache(file)
+    header, entries = read_box_file(file)
     images = relative_paths(paths, data_root)
     if missing := [image for image in images if image not in entries]:
         raise ValueError(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..record import Reading, Record
 from .files import need, read_matlab
-from .record import Reading, Record
 
 _LAYOUT = '  ROOT/jpg/image_00001.jpg ...\n  ROOT/imagelabels.mat  ROOT/setid.mat'
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from ..record import Benchmark, Reading, Record
 from .aircraft import read_aircraft
 from .cars import read_cars
-from .cub import read_cub, read_demo_birds
+from .cub import read_cub
+from .demo_birds import read_demo_birds
 from .dogs import read_dogs
 from .flowers import read_flowers
 from .folder import IMAGE_SUFFIXES, read_csv, read_folder
@@ -13,10 +15,10 @@ from .inaturalist import read_inaturalist
 from .inshop import read_inshop
 from .nabirds import read_nabirds
 from .pets import read_pets
-from .record import Reading, Record
 from .sop import read_sop
 
 __all__ = [
+    'BENCHMARKS',
     'IMAGE_SUFFIXES',
     'READERS',
     'Reading',
@@ -56,3 +58,6 @@ READERS: dict[str, Callable[[str | Path], Reading]] = {
 
 'inaturalist2018' is 'inaturalist' whose numbers are checked against the published ones of 2018.
 """
+
+BENCHMARKS: dict[str, Benchmark] = {name: Benchmark(read) for name, read in READERS.items()}
+"""Data set by the name that FineGrainedDataset's ``reader`` takes."""

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..record import Reading, Record
 from .files import need, read_columns
-from .record import Reading, Record
 
 _COLUMNS = 'image_id class_id super_class_id path'
 _LAYOUT = """  ROOT/Ebay_train.txt  ROOT/Ebay_test.txt

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..record import Reading, Record
 from .files import need, read_columns
-from .record import Reading, Record
 
 _SIDES = ('trainval', 'test')
 _SPECIES = {'1': 'cat', '2': 'dog'}

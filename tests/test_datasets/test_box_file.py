@@ -10,15 +10,15 @@ import pytest
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-import dva_mm.datasets.box_cache as box_cache
-from dva_mm.datasets.box_cache import (
+import dva_mm.datasets.box_file as box_cache
+from dva_mm.datasets.box_file import (
     BoxEntry,
     fingerprint,
-    load_box_cache,
+    load_box_file,
     make_header,
-    read_box_cache,
+    read_box_file,
     relative_paths,
-    write_box_cache,
+    write_box_file,
 )
 from dva_mm.datasets.exif import exif_orientation, image_size, turn_upright
 from dva_mm.prepare.images import inspect_image
@@ -47,7 +47,7 @@ def entries() -> list[BoxEntry]:
 @pytest.fixture
 def file(tmp_path: Path, entries: list[BoxEntry]) -> Path:
     path = tmp_path / 'boxes' / 'x.jsonl'
-    write_box_cache(path, make_header('attention', dict(keep=0.6), IMAGES), entries)
+    write_box_file(path, make_header('attention', dict(keep=0.6), IMAGES), entries)
     return path
 
 
@@ -62,11 +62,11 @@ def edit(file: Path, line: int, **fields: object) -> None:
 
 
 def test_what_is_written_is_loaded(file: Path, root: Path, entries: list[BoxEntry]):
-    header, read = read_box_cache(file)
+    header, read = read_box_file(file)
     assert header['source'] == 'attention' and header['options'] == dict(keep=0.6)
     assert list(read) == IMAGES
     assert read == {entry.image: entry for entry in entries}
-    boxes = load_box_cache(file, root, paths(root)[:2])
+    boxes = load_box_file(file, root, paths(root)[:2])
     assert boxes == {
         str(root / 'a/0.png'): (1.5, 2, 11, 9.25),
         str(root / 'a/1.png'): (3, 0, 4, 10),
@@ -98,7 +98,7 @@ def test_a_failed_write_leaves_the_old_file(file: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(box_cache.os, 'fsync', fail)
     with pytest.raises(OSError, match='disk full'):
-        write_box_cache(file, make_header('attention', {}, []), [])
+        write_box_file(file, make_header('attention', {}, []), [])
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ['x.jsonl']
 
@@ -108,44 +108,44 @@ def test_a_missing_file_says_how_to_make_it(tmp_path: Path):
         FileNotFoundError,
         match=r'gone.jsonl; write it with tools/cache_boxes.py .*--split all --out',
     ):
-        load_box_cache(tmp_path / 'gone.jsonl', tmp_path, [])
+        load_box_file(tmp_path / 'gone.jsonl', tmp_path, [])
 
 
 @pytest.mark.parametrize('text', ['', 'x y\n', '[1]\n', '{"format": "other"}\n', '{}\n'])
 def test_another_file_is_refused(tmp_path: Path, text: str):
     (tmp_path / 'x.jsonl').write_text(text)
     with pytest.raises(ValueError, match='is no file of boxes: its first line is'):
-        load_box_cache(tmp_path / 'x.jsonl', tmp_path, [])
+        load_box_file(tmp_path / 'x.jsonl', tmp_path, [])
 
 
 def test_another_version_is_refused(file: Path, root: Path):
     edit(file, 0, version=2)
     with pytest.raises(ValueError, match='has version 2 of the format, this dva_mm reads 1'):
-        load_box_cache(file, root, paths(root))
+        load_box_file(file, root, paths(root))
 
 
 def test_a_file_cut_between_two_lines_is_refused(file: Path, root: Path):
     file.write_text(''.join(file.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(ValueError, match='not whole: 2 boxes, but its header counts 3 images'):
-        load_box_cache(file, root, paths(root)[:1])
+        load_box_file(file, root, paths(root)[:1])
 
 
 def test_a_file_cut_within_a_line_is_refused(file: Path, root: Path):
     file.write_text(file.read_text()[:-30])
     with pytest.raises(ValueError, match='x.jsonl, line 4: '):
-        load_box_cache(file, root, paths(root)[:1])
+        load_box_file(file, root, paths(root)[:1])
 
 
 def test_an_image_that_is_there_twice_is_refused(file: Path, root: Path):
     edit(file, 2, image='a/0.png')
     with pytest.raises(ValueError, match='line 3: a/0.png is there twice'):
-        load_box_cache(file, root, paths(root)[:1])
+        load_box_file(file, root, paths(root)[:1])
 
 
 def test_a_renamed_image_is_refused(file: Path, root: Path):
     edit(file, 3, image='c/0.png')
     with pytest.raises(ValueError, match='its images are not those of its header'):
-        load_box_cache(file, root, paths(root)[:1])
+        load_box_file(file, root, paths(root)[:1])
 
 
 @pytest.mark.parametrize(
@@ -164,27 +164,27 @@ def test_a_renamed_image_is_refused(file: Path, root: Path):
 def test_a_box_outside_its_image_is_refused(file: Path, root: Path, fields: dict):
     edit(file, 1, **fields)
     with pytest.raises(ValueError, match=r'line 2: the box .* does not lie inside its 20 x 10'):
-        load_box_cache(file, root, paths(root))
+        load_box_file(file, root, paths(root))
 
 
 @pytest.mark.parametrize('fields', [dict(x1='left'), dict(x1=None), dict(colour='red')])
 def test_an_entry_with_other_fields_is_refused(file: Path, root: Path, fields: dict):
     edit(file, 1, **fields)
     with pytest.raises(ValueError, match='line 2: '):
-        load_box_cache(file, root, paths(root))
+        load_box_file(file, root, paths(root))
 
 
 def test_images_that_the_file_lacks_are_counted_and_named(file: Path, root: Path):
     asked = [*paths(root), str(root / 'c/0.png'), str(root / 'c/1.png')]
     with pytest.raises(ValueError, match=r'it lacks 2 of the 5 asked for, first c/0.png'):
-        load_box_cache(file, root, asked)
+        load_box_file(file, root, asked)
 
 
 def test_images_of_another_size_are_refused(file: Path, root: Path):
     Image.new('RGB', (10, 20)).save(root / 'b/0.png')
-    load_box_cache(file, root, paths(root)[:2])
+    load_box_file(file, root, paths(root)[:2])
     with pytest.raises(ValueError, match=r'b/0.png has 10 x 20 pixels, the file says 20 x 10'):
-        load_box_cache(file, root, paths(root))
+        load_box_file(file, root, paths(root))
 
 
 def test_of_a_large_set_evenly_spaced_sizes_are_checked(
@@ -197,11 +197,11 @@ def test_of_a_large_set_evenly_spaced_sizes_are_checked(
         return 20, 10
 
     monkeypatch.setattr(box_cache, 'image_size', size)
-    load_box_cache(file, root, paths(root))
+    load_box_file(file, root, paths(root))
     assert asked == IMAGES
     asked.clear()
     monkeypatch.setattr(box_cache, 'CHECKED_SIZES', 2)
-    load_box_cache(file, root, paths(root))
+    load_box_file(file, root, paths(root))
     assert asked == [IMAGES[0], IMAGES[2]]
 
 
@@ -245,5 +245,5 @@ def test_an_orientation_that_mmcv_does_not_see_is_none(tmp_path: Path, extra: di
 
 def test_a_box_may_touch_all_edges(file: Path, root: Path, entries: list[BoxEntry]):
     whole = replace(entries[1], x1=0, y1=0, x2=20, y2=10)
-    write_box_cache(file, make_header('attention', {}, IMAGES), [entries[0], whole, entries[2]])
-    assert load_box_cache(file, root, paths(root))[str(root / 'a/0.png')] == (0, 0, 20, 10)
+    write_box_file(file, make_header('attention', {}, IMAGES), [entries[0], whole, entries[2]])
+    assert load_box_file(file, root, paths(root))[str(root / 'a/0.png')] == (0, 0, 20, 10)

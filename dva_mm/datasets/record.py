@@ -1,6 +1,8 @@
-"""What every reader returns."""
+"""What a data set is made of: records, their reading, and a benchmark's facts."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 
 class Record(NamedTuple):
@@ -30,3 +32,14 @@ class Reading(NamedTuple):
     train_classes: frozenset[int] | None = None
     """Labels that train in the open-set protocol, where that is neither the first half of the
     classes nor told by the official split."""
+
+
+class Benchmark(NamedTuple):
+    """A data set that FineGrainedDataset's ``reader`` can name."""
+
+    read: Callable[[str | Path], Reading]
+    """Folder (or file) of the data set -> its images and classes."""
+    published: Any = None
+    """Counts of the full official archive; None for data of one's own."""
+    source: Any = None
+    """Where the archive comes from; None for data of one's own."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
 
-from dva_mm.datasets import demo
-from dva_mm.datasets.bird_drawing import draw_bird, make_species
-from dva_mm.datasets.demo import MARKER, PARTS, draw_demo, draw_objects, draw_parts
+from dva_mm.demo import dataset as demo
+from dva_mm.demo.bird_drawing import draw_bird, make_species
+from dva_mm.demo.dataset import MARKER, PARTS, draw_demo, draw_objects, draw_parts
 
 
 def _table(root: Path, name: str) -> list[list[str]]:

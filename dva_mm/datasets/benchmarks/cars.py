@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..record import Reading, Record
 from .files import from_one_based, need, read_matlab
-from .record import Reading, Record
 
 _LABELLED = 'cars_test_annos_withlabels.mat'
 _BOX = ('bbox_x1', 'bbox_y1', 'bbox_x2', 'bbox_y2')

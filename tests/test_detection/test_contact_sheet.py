@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dva_mm.contact_sheet import FOUND, MISSING, choose_entries, contact_sheet
-from dva_mm.datasets.box_cache import BoxEntry
+from dva_mm.datasets.box_file import BoxEntry
+from dva_mm.detection.contact_sheet import FOUND, MISSING, choose_entries, contact_sheet
 
 
 def entry(name: str, score: float = 0.5, box=(0, 0, 20, 10), source: str = 'x') -> BoxEntry:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..record import Reading, Record
 from .files import Box, from_one_based, need, parse_numbers, read_columns
-from .record import Reading, Record
 
 _STATUS = ('train', 'query', 'gallery')
 _LAYOUT = """  ROOT/Eval/list_eval_partition.txt (also found in ROOT)

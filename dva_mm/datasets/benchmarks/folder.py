@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
+from ..record import Reading, Record
 from .files import need, parse_numbers
-from .record import Reading, Record
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm')
 _SPLITS = {  # value of the column -> is_train, is_query

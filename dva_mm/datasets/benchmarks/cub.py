@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from ..demo import draw_demo
+from ..record import Reading, Record
 from .files import need, parse_numbers, read_table
-from .record import Reading, Record
 
 _FILES = (
     'images',
@@ -34,11 +33,6 @@ def read_cub(root: str | Path) -> Reading:
     classes = read_table(root / 'classes.txt')
     class_ids = sorted(classes, key=int)
     return Reading(join_lists(root, class_ids), [classes[class_id] for class_id in class_ids])
-
-
-def read_demo_birds(root: str | Path) -> Reading:
-    """The drawn demo birds, in CUB's file format; drawn into ``root`` the first time."""
-    return read_cub(draw_demo(root))
 
 
 def join_lists(root: Path, class_ids: list[str]) -> list[Record]:

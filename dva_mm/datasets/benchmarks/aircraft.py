@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..record import Reading, Record
 from .files import from_one_based, need, parse_numbers, read_lines, read_table
-from .record import Reading, Record
 
 _SIDES = ('trainval', 'test')
 _FILES = (
