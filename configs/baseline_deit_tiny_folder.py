@@ -1,5 +1,5 @@
 # The same bench, small enough for two CPU cores: DeiT-Tiny at 128 px on an image folder, 5 epochs.
-_base_ = ['_base_/baseline.py', '_base_/datasets/folder_open_128.py']
+_base_ = ['_base_/baseline.py', '_base_/datasets/folder_128.py']
 work_dir = 'work_dirs/baseline_deit_tiny_folder/{{$LOSS:proxy_anchor}}_{{$ENCODER:ica}}'
 model = dict(
     data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),

@@ -14,23 +14,23 @@ model = dict(
     ),
     head=dict(temperature=0.1),
 )
-train_view = [
-    dict(type='Resize', scale=(108, 108), backend='pillow', interpolation='bicubic'),
-    dict(type='RandomCrop', crop_size=96),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-]
-object_view = [
-    dict(type='Resize', scale=(96, 96), backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-]
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='OPA', original=train_view, discriminative=object_view, fill=[127.5] * 3),
+    dict(type='LoadImage'),
+    dict(
+        type='OPA',
+        resize=[dict(type='ResizeAntialiased', scale=(108, 108))],
+        original=[dict(type='RandomCropFlip', size=96)],
+        discriminative=[
+            dict(type='ResizeAntialiased', scale=(96, 96)),
+            dict(type='RandomCropFlip', size=96),
+        ],
+        fill=[127.5] * 3,
+    ),
     dict(type='PackInputs', algorithm_keys=('has_background',)),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(96, 96), backend='pillow', interpolation='bicubic'),
+    dict(type='LoadImage'),
+    dict(type='ResizeAntialiased', scale=(96, 96)),
     dict(type='PackInputs'),
 ]
 birds = dict(data_root='data/demo_birds', reader='demo_birds')

@@ -2,7 +2,7 @@
 # steps.
 _base_ = [
     '_base_/models/dva_vit_base.py',
-    '_base_/datasets/folder_open_128.py',
+    '_base_/datasets/folder_128.py',
     '_base_/schedules/adam_cosine_30e.py',
     '_base_/default_runtime.py',
 ]

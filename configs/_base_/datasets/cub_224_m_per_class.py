@@ -1,7 +1,7 @@
-# CUB-200-2011, open set, one view, batches of a few images of each of their classes.
-_base_ = 'cub_open.py'
+# CUB-200-2011, one view, batches of a few images of each of their classes.
+_base_ = 'cub_224.py'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImage'),
     dict(type='ResizeAntialiased', scale=256),
     dict(type='RandomCropFlip', size=224),
     dict(type='PackInputs'),
