@@ -1,5 +1,6 @@
 # Oxford Flowers-102: species 1-51 train, 52-102 test. No object boxes come with it:
-# python tools/cache_boxes.py configs/dva_vit_flowers.py --source attention --split all
+# python tools/cache_boxes.py configs/dva_vit_flowers.py \
+#     --detector type=AttentionBoxes --split all
 _base_ = 'dva_vit_cub.py'
 data = dict(data_root='data/flowers102', reader='flowers')
 train_dataloader = dict(

@@ -1,5 +1,6 @@
 # Stanford Online Products, its official split by class. No object boxes come with it:
-# python tools/cache_boxes.py configs/dva_vit_sop.py --source attention --split all
+# python tools/cache_boxes.py configs/dva_vit_sop.py \
+#     --detector type=AttentionBoxes --split all
 _base_ = 'dva_vit_cub.py'
 data = dict(data_root='data/Stanford_Online_Products', reader='sop')
 train_dataloader = dict(

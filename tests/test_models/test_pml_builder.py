@@ -142,10 +142,3 @@ def test_mistakes_are_named(config, words):
         build_pml(config, {})
     for word in words:
         assert word in str(error.value)
-
-
-def test_the_docs_list_what_is_covered():
-    page = (Path(__file__).parents[2] / 'docs' / 'baselines.md').read_text()
-    rows = [line for line in page.splitlines() if line.startswith('| ')]
-    for family in (losses, miners, distances, reducers, regularizers):
-        assert any(all(f'`{name}`' in row for name in names(family)) for row in rows)
