@@ -41,18 +41,14 @@ class FineGrainedDataset(BaseDataset):
         split: 'train', 'val' (only with ``val_classes``) or 'test'. Defaults to 'train'.
         val_classes: Share of the training classes held out for model selection, in [0, 1): the
             last ones, at least two. 'train' goes without them, 'val' is exactly their training
-            images, 'test' stays what it is, so a model for publication is trained again without
-            this option; in the closed-set protocol above all, where test images belong to the
-            held-out classes as well. It must be alike for 'train' and 'val', or classes that train
-            validate: ``--cfg-options val_classes=0.2 val_dataloader.dataset.split=val`` sets it
-            for all data sets. Defaults to 0.
+            images, 'test' stays what it is: train again without this option for publication. It
+            must be alike for 'train' and 'val': ``--cfg-options val_classes=0.2
+            val_dataloader.dataset.split=val`` sets it for all data sets. Defaults to 0.
         gallery: 'train' searches the training images for each test image, in the closed-set
             protocol's 'test'. None searches the other test images, or the official gallery.
             Defaults to None.
-        boxes: 'annotation' takes the boxes that the reader found; else a file of boxes that
-            tools/cache_boxes.py wrote for these images, one an image: a list that names an image
-            once for each object keeps its objects apart only by 'annotation'. Defaults to
-            'annotation'.
+        boxes: 'annotation' takes the boxes that the reader found; else a file of boxes, one an
+            image, that tools/cache_boxes.py wrote. Defaults to 'annotation'.
         **kwargs: Options of mmpretrain's BaseDataset, ``pipeline`` above all.
 
     Raises:

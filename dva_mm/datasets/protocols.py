@@ -13,9 +13,6 @@ def open_train_classes(reading: Reading) -> frozenset[int]:
     They are, in this order of preference: the ones that the reader names; the ones of the official
     training images, where the official split gives each side classes of its own; the first half
     of the classes (of an odd number the smaller half).
-
-    >>> sorted(open_train_classes(Reading([], classes=list('abcde'))))
-    [0, 1]
     """
     if reading.train_classes is not None:
         return reading.train_classes
@@ -25,11 +22,7 @@ def open_train_classes(reading: Reading) -> frozenset[int]:
 
 
 def is_split_by_class(records: Collection[Record]) -> bool:
-    """Whether there is an official split, with images and no common class on its two sides.
-
-    >>> is_split_by_class([Record('a.jpg', 0, True, None), Record('b.jpg', 1, False, None)])
-    True
-    """
+    """Whether there is an official split, with images and no common class on its two sides."""
     if any(record.is_train is None for record in records):
         return False
     train = {record.label for record in records if record.is_train}

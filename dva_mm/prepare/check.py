@@ -82,12 +82,14 @@ def check_data(
 ) -> Report:
     """Read a data set as training does, and inspect each of its images.
 
-    Damage is: missing, unreadable and truncated images, and other numbers of classes and images in
-    all than the published ones. Problems are: other numbers on the sides of a protocol than
-    published, images listed twice on its test side, images with the same bytes on its training and
-    its test side or under two classes, and boxes without area or outside their image. Notes are:
-    what the reader left out, a protocol that does not suit the data set, other equal images, boxes
-    that reach over the edge (they are clipped), and images without a box in a data set with boxes.
+    - Damage: missing, unreadable and truncated images; other numbers of classes and images in all
+      than published.
+    - Problems: other numbers on the sides of a protocol than published; images listed twice in
+      test, or in train and test; images with the same bytes in train and test or under two
+      classes; boxes without area or outside their image.
+    - Notes: what the reader left out; a protocol that does not suit the data set; other equal
+      images; boxes that reach over the edge (they are clipped); images without a box in a data set
+      with boxes.
 
     Args:
         root: Folder of the data set.
@@ -131,8 +133,8 @@ def check_data(
         }
         for difference in find_side_differences(benchmark.published, reading, protocol):
             report.problems[OTHER_NUMBERS].append(difference)
-        for path in find_repeats([], test):
-            kind = f'images listed twice in test ({protocol})'
+        for path in find_repeats(train, test):
+            kind = f'images listed twice in test, or in train and test ({protocol})'
             report.problems[kind].append(_short(path, report.root))
     facts = inspect_images([record.path for record in reading.records], workers, fast)
     _look_at_images(reading.records, facts, report)
@@ -169,13 +171,13 @@ def _look_at_equals(
     """Records of images with the same bytes: what do they spoil?"""
     case = ' = '.join(f'{_short(r.path, report.root)} [{classes[r.label]}]' for r in group)
     paths = {record.path for record in group}
+    if len(paths) == 1:  # alone, or listed once for each of its objects
+        return
     across = [
         protocol for protocol, (train, test) in sides.items() if paths & train and paths & test
     ]
     for protocol in across:
         report.problems[f'equal images in train and test ({protocol})'].append(case)
-    if len(paths) == 1:  # alone, or listed once for each of its objects
-        return
     if len({record.label for record in group}) > 1:
         report.problems['equal images of different classes'].append(case)
     elif not across:

@@ -168,8 +168,18 @@ def test_an_image_listed_for_each_of_its_objects(tmp_path):
         return check_data(tmp_path, 'csv', protocols=[protocol])
 
     assert findings(check('train train train train test test', 'closed')) == {}
+    kind = 'images listed twice in test, or in train and test'
     report = check('train test train train test test', 'open')
-    assert findings(report) == {'equal images in train and test (open)': [f'{one} [x] = {one} [y]']}
+    assert report.problems == {f'{kind} (open)': [one]} and not report.ok
+    report = check('train train test test train test', 'closed')
+    assert report.problems == {f'{kind} (closed)': [two]}
+
+
+def test_what_the_reader_left_out_is_a_note(tmp_path):
+    write_folder(tmp_path, {'a': 2, 'b': 2})
+    (tmp_path / 'a' / 'clip.gif').touch()
+    report = check_data(tmp_path, 'folder')
+    assert report.ok and 'clip.gif' in report.notes['remarks of the reader'][0]
 
 
 def test_a_protocol_that_does_not_suit(root, monkeypatch):
@@ -197,9 +207,3 @@ def test_long_lists_are_cut_on_screen_only(root, tmp_path):
 def test_unknown_names(root, wrong):
     with pytest.raises(ValueError, match='cubs|half'):
         check_data(root, **wrong)
-
-
-def test_one_protocol(root):
-    shutil.copyfile(image(root, 0, 0), image(root, 0, 2))
-    assert check_data(root, 'cub', protocols=['open']).ok
-    assert not check_data(root, 'cub', protocols=['closed']).ok

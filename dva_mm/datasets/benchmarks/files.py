@@ -30,11 +30,7 @@ def need(root: Path, names: Sequence[str], benchmark: Benchmark) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
-
-    Raises:
-        ValueError: if it has another encoding; names the file and how to convert it.
-    """
+    """Read a text file in UTF-8; ValueError names a file in another encoding and the remedy."""
     content = path.read_bytes()
     try:
         return content.decode('utf-8-sig')
@@ -57,16 +53,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_columns(
     path: Path, columns: str, skip: int = 0, comment: str | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """Number and values of each line after the first ``skip`` ones.
+    """Number and values of each line; ValueError if one has more or fewer than the columns.
 
     Args:
         path: The list.
         columns: The names of its columns, separated by blanks.
         skip: Number of its first lines that are no entries. Defaults to 0.
         comment: What a line begins with that is no entry. Defaults to None.
-
-    Raises:
-        ValueError: if a line has more or fewer values.
     """
     for number, line in read_lines(path):
         values = line.split()
@@ -77,11 +70,7 @@ def read_columns(
 
 
 def read_table(path: Path, columns: str = 'id value') -> dict[str, str]:
-    """A file of lines ``id value``: id -> the rest of the line.
-
-    Raises:
-        ValueError: if a line has no value or an id comes twice.
-    """
+    """A file of lines ``id value``: id -> the rest of the line; ValueError if an id comes twice."""
     table: dict[str, str] = {}
     for number, line in read_lines(path):
         key, *rest = line.split(maxsplit=1)
@@ -94,10 +83,7 @@ def read_table(path: Path, columns: str = 'id value') -> dict[str, str]:
 
 
 def parse_box(text: str, names: str, place: str) -> Box:
-    """Four numbers from a text such as '1 2.5 3 4'; ``names`` and ``place`` say what, where.
-
-    Raises:
-        ValueError: if there are more or fewer, or one is no finite number.
+    """Four finite numbers, or ValueError; ``names`` and ``place`` say of what, where.
 
     >>> parse_box('1 2.5 3 4', 'x1, y1, x2 and y2', 'images.csv, line 2')
     (1.0, 2.5, 3.0, 4.0)
@@ -121,11 +107,7 @@ def from_one_based(x1: float, y1: float, x2: float, y2: float) -> Box:
 
 
 def read_matlab(path: Path, *names: str) -> list[np.ndarray]:
-    """Variables of a MATLAB file, flat: numbers, strings of a cell array, or structs.
-
-    Raises:
-        ValueError: if the file is damaged or lacks a variable.
-    """
+    """Variables of a MATLAB file, flat: numbers, strings of a cell array, or structs."""
     try:
         content = scipy.io.loadmat(path, squeeze_me=True)
     except Exception as error:  # a damaged file makes SciPy raise almost anything
@@ -138,11 +120,7 @@ def read_matlab(path: Path, *names: str) -> list[np.ndarray]:
 
 
 def read_xml_boxes(path: Path) -> list[Box]:
-    """The boxes of a PASCAL VOC annotation as they are written: xmin, ymin, xmax, ymax.
-
-    Raises:
-        ValueError: if the file is missing or no such annotation.
-    """
+    """The boxes of a PASCAL VOC annotation as they are written: xmin, ymin, xmax, ymax."""
     try:
         objects = ElementTree.parse(path).getroot().iter('bndbox')
         return [
@@ -154,11 +132,7 @@ def read_xml_boxes(path: Path) -> list[Box]:
 
 
 def agree(table: dict, key: object, value: object, place: str) -> None:
-    """Note the one value that a key has.
-
-    Raises:
-        ValueError: if it had another before.
-    """
+    """Note the value of a key; ValueError if it had another before."""
     if table.setdefault(key, value) != value:
         raise ValueError(f'{place}: {key!r} belongs to {value!r} and to {table[key]!r}')
 

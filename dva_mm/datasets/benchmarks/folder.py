@@ -11,6 +11,7 @@ IMAGE_SUFFIXES += ('.tif', '.tiff')
 _SIDES = dict.fromkeys(('train', 'training'), 'train')
 _SIDES |= dict.fromkeys(('val', 'valid', 'validation'), 'val')
 _SIDES |= dict.fromkeys(('test', 'testing'), 'test')
+_BESIDE = 'files beside the classes'
 _SHOWN = 3
 
 
@@ -22,7 +23,7 @@ def read_folder(root: str | Path) -> Reading:
 
     Sub-folders ``train``, ``val`` and ``test`` are not classes but an official split, and hold the
     classes: ``train`` and ``val`` train, ``test`` tests; without ``test``, ``val`` tests. Classes
-    of the same name on both sides are the same class.
+    of the same name on both sides are the same class. Of one side alone the classes are read.
 
     Links, hidden folders, files beside the classes and files of other kinds are left out, and the
     remarks of the reading say so.
@@ -39,30 +40,29 @@ def read_folder(root: str | Path) -> Reading:
             'Give the folder with --cfg-options data_root=FOLDER'
         )
     left_out: dict[str, list[str]] = defaultdict(list)
-    classes = _classes(root, left_out)
-    sides = {name: _SIDES[name.lower()] for name in classes if name.lower() in _SIDES}
-    is_split = 'train' in sides.values() and len(set(sides.values())) > 1
-    records, names = [], sorted(classes)
-    if is_split:
-        if others := [name for name in names if name not in sides]:
-            raise ValueError(
-                f'{root} holds {", ".join(sorted(sides))}, a split, beside {others[0]!r}, a class. '
-                'Move one of them elsewhere, or rename the folders if all of them are classes'
-            )
-        training = {'train', 'val'} if 'test' in sides.values() else {'train'}
+    found = [(label, None, files) for label, files in _classes(root, left_out).items()]
+    sides = {label: _SIDES[label.lower()] for label, _, _ in found if label.lower() in _SIDES}
+    others = [label for label, _, _ in found if label not in sides]
+    if len(set(sides.values())) > 1 and others:
+        raise ValueError(
+            f'{root} holds {", ".join(sides)}, a split, beside {others[0]!r}, a class. '
+            'Move one of them elsewhere, or rename the folders if all of them are classes'
+        )
+    if sides and not others:
+        training = ('train', 'val') if 'test' in sides.values() else ('train',)
         found = []
         for name, side in sides.items():
             loose: dict[str, list[str]] = defaultdict(list)
+            is_train = side in training if len(sides) > 1 else None
             of_side = _classes(root / name, loose)
-            if images := [path for path in loose['files beside the classes'] if _is_image(path)]:
+            found += [(label, is_train, files) for label, files in of_side.items()]
+            if images := [path for path in loose[_BESIDE] if _is_image(path)]:
                 raise ValueError(
                     f'{images[0]} is in no class: {root / name} is a side of a split and needs a '
-                    f'sub-folder a class.\nExpected layout:\n{FOLDER.layout}'
+                    f'sub-folder a class; rename it if it is a class.\nExpected layout:\n'
+                    f'{FOLDER.layout}'
                 )
-            found += [(label, side in training, files) for label, files in of_side.items()]
-        names = sorted({label for label, _, _ in found})
-    else:
-        found = [(label, None, files) for label, files in classes.items()]
+    names = sorted({label for label, _, _ in found})
     if not names:
         raise FileNotFoundError(
             f'{root.absolute()} holds no sub-folder with images '
@@ -70,8 +70,11 @@ def read_folder(root: str | Path) -> Reading:
             + ''.join(f'\n{remark}' for remark in _remarks(root, left_out))
         )
     index = {name: i for i, name in enumerate(names)}
-    for label, is_train, files in sorted(found):
-        records += [Record(file, index[label], is_train, None) for file in files]
+    records = [
+        Record(file, index[label], is_train, None)
+        for label, is_train, files in found
+        for file in files
+    ]
     return Reading(records, names, remarks=_remarks(root, left_out))
 
 
@@ -80,7 +83,7 @@ def _classes(root: Path, left_out: dict[str, list[str]]) -> dict[str, list[str]]
     classes = {}
     for entry in _entries(root, left_out):
         if not entry.is_dir():
-            left_out['files beside the classes'].append(entry.path)
+            left_out[_BESIDE].append(entry.path)
         elif files := _images(entry.path, left_out):
             classes[entry.name] = files
         else:
@@ -94,11 +97,11 @@ def _images(folder: str, left_out: dict[str, list[str]]) -> list[str]:
     for entry in _entries(folder, left_out):
         if entry.is_dir():
             files += _images(entry.path, left_out)
-        elif _is_image(entry.name):
+        elif entry.is_file() and _is_image(entry.name):
             files.append(entry.path)
         else:
             left_out['files that are no images by their names'].append(entry.path)
-    return sorted(files, key=Path)
+    return files
 
 
 def _entries(folder: str | Path, left_out: dict[str, list[str]]) -> list[os.DirEntry]:

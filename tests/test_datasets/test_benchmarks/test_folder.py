@@ -112,6 +112,12 @@ def test_sides_may_have_classes_of_their_own(tmp_path: Path):
     }
 
 
+def test_a_single_side_is_a_data_set_without_a_split(tmp_path: Path):
+    reading = read_folder(touch(tmp_path, 'train/owl/1.jpg', 'train/auk/1.jpg'))
+    assert reading.classes == ['auk', 'owl']
+    assert {record.is_train for record in reading.records} == {None}
+
+
 def test_a_class_named_train_among_other_vehicles_is_a_class(tmp_path: Path):
     touch(tmp_path, 'bus/1.jpg', 'train/1.jpg', 'van/1.jpg')
     assert read_folder(tmp_path).classes == ['bus', 'train', 'van']

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import archives
 import pytest
 from archives.pictures import Sample, samples
-from scipy.io import loadmat, savemat
-from tiny_data import HEIGHT, WIDTH, write_cub
+from tiny_data import write_cub
 
 from dva_mm.datasets import BENCHMARKS, Record
 
@@ -224,39 +223,3 @@ def test_a_missing_file_is_named_with_folder_source_and_layout(archive: tuple[Fo
         assert 'Official source: ' in message and 'Expected layout:\n  ROOT/' in message
         assert 'http' in message or spec.reader == 'csv'
         (root / 'elsewhere').rename(root / name)
-
-
-def whole_picture(name: str, root: Path) -> None:
-    """Write, as the archive counts, a box around every pixel of the first picture."""
-    if name == 'cars single':
-        content = loadmat(root / 'cars_annos.mat')
-        first = content['annotations'][0, 0]
-        first['bbox_x1'], first['bbox_y1'] = [[1]], [[1]]
-        first['bbox_x2'], first['bbox_y2'] = [[WIDTH]], [[HEIGHT]]
-        savemat(root / 'cars_annos.mat', {k: content[k] for k in ('annotations', 'class_names')})
-        return
-    path, line = {
-        'aircraft': ('data/images_box.txt', f'0000001 1 1 {WIDTH} {HEIGHT}'),
-        'nabirds': ('bounding_boxes.txt', f'{{id}} 0 0 {WIDTH} {HEIGHT}'),
-        'inshop': ('Anno/list_bbox_inshop.txt', f'{{id}} 3 1 001 001 {WIDTH:03d} {HEIGHT:03d}'),
-        'dogs': ('Annotation/n02080000-breed-1/n02080000_1', ''),
-    }[name]
-    lines = (root / path).read_text().splitlines()
-    if name == 'dogs':
-        for side, value in (('xmax', WIDTH - 1), ('ymax', HEIGHT - 1)):
-            at = next(i for i, text in enumerate(lines) if side in text)
-            lines[at] = f'<{side}>{value}</{side}>'
-    else:
-        at = 2 if name == 'inshop' else 0
-        lines[at] = line.format(id=lines[at].split()[0])
-    (root / path).write_text('\n'.join(lines))
-
-
-@pytest.mark.parametrize('name', ['cars single', 'aircraft', 'nabirds', 'inshop', 'dogs'])
-def test_a_box_around_every_pixel_has_the_size_of_the_picture(
-    name: str, written: dict[str, Path], tmp_path: Path
-):
-    root = Path(shutil.copytree(written[name], tmp_path / 'copy'))
-    whole_picture(name, root)
-    first = BENCHMARKS[FORMATS[name].reader].read(root).records[0]
-    assert first.box == (0, 0, WIDTH, HEIGHT)
