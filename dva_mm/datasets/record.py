@@ -60,7 +60,7 @@ class Published(NamedTuple):
     open_classes: Sides
     """Classes on either side of the open-set protocol."""
     open_images: Sides | None = None
-    """Images on either side of it; None where no source is known to confirm them."""
+    """Images on either side of it; None where no source confirms them, but ``closed_images``."""
     closed_images: Sides | None = None
     """Images on either side of the official closed-set split; None where there is none."""
     open_by_lists: bool = False
@@ -127,7 +127,7 @@ class Benchmark(NamedTuple):
     homepage: str = ''
     """Address of its official page; empty for data of one's own."""
     layout: str = ''
-    """The files that ``read`` expects, for its errors."""
+    """The files that ``read`` expects, for its errors; empty where it makes them itself."""
     published: Published | None = None
     """Counts of the full official archive; None for data of one's own."""
     source: Source | None = None

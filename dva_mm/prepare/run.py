@@ -22,7 +22,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         'prepare', description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('name', choices=[*BENCHMARKS])
+    names = [name for name, benchmark in BENCHMARKS.items() if benchmark.layout]
+    parser.add_argument('name', metavar='NAME', choices=names, help=', '.join(names))
     parser.add_argument('--root', help='folder of the data set; default: where the configs look')
     parser.add_argument('--check', action='store_true', help='only check what is there')
     parser.add_argument('--keep-archive', action='store_true', help='keep what was downloaded')
@@ -43,6 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0: all is well. 1: the images are damaged or, with --check, anything else is wrong. 2: it
         could not be done.
+
+    >>> main(['cub', '--check', '--root', 'nowhere'])
+    2
     """
     from dva_mm.datasets.benchmarks import BENCHMARKS
 
