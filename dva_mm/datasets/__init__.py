@@ -1,65 +1,36 @@
 from .augment import RandomCropFlip
-from .benchmarks import (
-    READERS,
-    Reading,
-    Record,
-    read_aircraft,
-    read_cars,
-    read_csv,
-    read_cub,
-    read_demo_birds,
-    read_dogs,
-    read_flowers,
-    read_folder,
-    read_inaturalist,
-    read_inshop,
-    read_nabirds,
-    read_pets,
-    read_sop,
-)
+from .benchmarks import BENCHMARKS
 from .box_file import load_box_file
 from .boxes import CenterBox, clip_box, scale_box
 from .fine_grained import FineGrainedDataset
 from .loading import LoadReducedImage, ResizeAntialiased, choose_reduction, resize_antialiased
 from .opa import OPA, background_view, discriminative_view
 from .protocols import select_closed, select_open, select_side
-from .published import PUBLISHED, Published, find_differences
+from .record import Benchmark, File, Published, Reading, Record, Source
 from .samplers import FixedSetOfTriplets, HierarchicalSampler, MPerClassSampler
 
 __all__ = [
+    'BENCHMARKS',
+    'Benchmark',
     'CenterBox',
+    'File',
     'FineGrainedDataset',
     'FixedSetOfTriplets',
     'HierarchicalSampler',
     'LoadReducedImage',
     'MPerClassSampler',
     'OPA',
-    'PUBLISHED',
     'Published',
-    'READERS',
     'RandomCropFlip',
     'Reading',
     'Record',
     'ResizeAntialiased',
+    'Source',
     'background_view',
     'choose_reduction',
     'clip_box',
     'discriminative_view',
-    'find_differences',
     'load_box_file',
-    'read_aircraft',
-    'read_cars',
-    'read_csv',
-    'read_cub',
-    'read_demo_birds',
-    'read_dogs',
-    'read_flowers',
-    'read_folder',
-    'read_inaturalist',
-    'read_inshop',
-    'read_nabirds',
-    'read_pets',
-    'read_sop',
     'resize_antialiased',
     'scale_box',
     'select_closed',

@@ -9,10 +9,11 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .benchmarks import READERS, Reading
+from .benchmarks import BENCHMARKS
 from .box_file import load_box_file
-from .protocols import PROTOCOLS, select_side
-from .published import PUBLISHED, find_differences
+from .protocols import PROTOCOLS, find_repeats, select_side
+from .published import find_differences
+from .record import Reading, Record
 
 SPLITS = ('train', 'val', 'test')
 GALLERIES = (None, 'train')
@@ -27,56 +28,41 @@ class FineGrainedDataset(BaseDataset):
     of ``classes``, where the reader knows them; and ``num_queries`` where the test side has
     queries and a gallery: the queries are the first so many images.
 
-    ================= =========================== ============== ======= ================
-    reader            data set                    official split boxes   super-classes
-    ================= =========================== ============== ======= ================
-    'cub'             CUB-200-2011                closed-set     yes     -
-    'cars'            Stanford Cars               closed-set     yes     -
-    'dogs'            Stanford Dogs               closed-set     yes     -
-    'aircraft'        FGVC-Aircraft, variants     closed-set     yes     families
-    'nabirds'         NABirds                     closed-set     yes     groups
-    'flowers'         Oxford Flowers-102          closed-set     no      -
-    'pets'            Oxford-IIIT Pets            closed-set     no      cat, dog
-    'sop'             Stanford Online Products    open-set       no      kinds of product
-    'inshop'          In-Shop Clothes Retrieval   open-set       if read kinds of clothes
-    'inaturalist2018' iNaturalist 2018            closed-set     no      families
-    'inaturalist'     any year, or its format     closed-set     if any  families
-    'folder'          any folder of images        none           no      -
-    'csv'             any CSV file                as it says     if any  -
-    'demo_birds'      the drawn demo birds        closed-set     yes     -
-    ================= =========================== ============== ======= ================
-
-    'folder' takes one sub-folder a class, 'csv' a header ``path,label[,split][,x1,y1,x2,y2]``.
     The numbers of classes and images of a benchmark are compared with the published ones; a
     warning names both where they differ.
 
     Args:
         data_root: Folder of the data set ('csv': or the file).
-        reader: Its format, out of the table. Defaults to 'cub'.
+        reader: Its format, a name in ``BENCHMARKS``: 'cub', 'cars', 'folder', 'csv' or another of
+            docs/datasets.md. Defaults to 'cub'.
         protocol: 'open' (half of the classes trains, the other half tests; NABirds: 255 and 300,
             iNaturalist: Smooth-AP's lists where present, an open-set official split: that one) or
             'closed' (the official images of the same classes). Defaults to 'open'.
         split: 'train', 'val' (only with ``val_classes``) or 'test'. Defaults to 'train'.
         val_classes: Share of the training classes held out for model selection, in [0, 1): the
             last ones, at least two. 'train' goes without them, 'val' is exactly their training
-            images, 'test' stays what it is, so a model for publication is trained again without
-            this option; in the closed-set protocol above all, where test images belong to the
-            held-out classes as well. It must be alike for 'train' and 'val', or classes that train
-            validate: ``--cfg-options val_classes=0.2 val_dataloader.dataset.split=val`` sets it
-            for all data sets. Defaults to 0.
+            images, 'test' stays what it is: train again without this option for publication. It
+            must be alike for 'train' and 'val': ``--cfg-options val_classes=0.2
+            val_dataloader.dataset.split=val`` sets it for all data sets. Defaults to 0.
         gallery: 'train' searches the training images for each test image, in the closed-set
             protocol's 'test'. None searches the other test images, or the official gallery.
             Defaults to None.
-        boxes: 'annotation' takes the boxes that the reader found; else a file of boxes that
-            tools/cache_boxes.py wrote for these images, one an image: a list that names an image
-            once for each object keeps its objects apart only by 'annotation'. Defaults to
-            'annotation'.
+        boxes: 'annotation' takes the boxes that the reader found; else a file of boxes, one an
+            image, that tools/cache_boxes.py wrote. Defaults to 'annotation'.
         **kwargs: Options of mmpretrain's BaseDataset, ``pipeline`` above all.
 
     Raises:
         FileNotFoundError: if the data are not there; names folder, source and layout.
-        ValueError: if an option is unknown or does not suit the others, the files disagree, or
-            fewer than two classes are left.
+        ValueError: if an option is unknown or does not suit the others, the files disagree, fewer
+            than two classes are left, or an image is listed twice where it is evaluated.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> lines = ['path,label', *(f'{name}/{i}.jpg,{name}' for name in 'abcd' for i in (1, 2))]
+    >>> file = Path(tempfile.mkdtemp()) / 'birds.csv'
+    >>> _ = file.write_text('\\n'.join(lines))
+    >>> FineGrainedDataset(str(file), reader='csv', split='test').metainfo['classes']
+    ('c', 'd')
     """
 
     def __init__(
@@ -91,7 +77,7 @@ class FineGrainedDataset(BaseDataset):
         **kwargs,
     ) -> None:
         for name, value, known in (
-            ('reader', reader, READERS),
+            ('reader', reader, BENCHMARKS),
             ('protocol', protocol, PROTOCOLS),
             ('split', split, SPLITS),
             ('gallery', gallery, GALLERIES),
@@ -129,7 +115,7 @@ class FineGrainedDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Read, select, and number the classes that are left from 0."""
-        reading = READERS[self.reader](self.data_root)
+        reading = BENCHMARKS[self.reader].read(self.data_root)
         chosen = select_side(reading, self.protocol, self.split, self.val_classes, self.gallery)
         labels = sorted({record.label for record in chosen})
         if len(labels) < 2:
@@ -138,7 +124,8 @@ class FineGrainedDataset(BaseDataset):
                 f'{len(labels)} class(es), of {len(reading.classes)} in all; retrieval needs at '
                 'least two'
             )
-        self._warn_of_differences(reading)
+        self._refuse_repeats(reading, chosen)
+        self._warn(reading)
         self._metainfo['classes'] = tuple(reading.classes[label] for label in labels)
         if reading.super_classes is not None:
             names = tuple(reading.super_classes[label] for label in labels)
@@ -161,16 +148,34 @@ class FineGrainedDataset(BaseDataset):
             for record, box in zip(chosen, boxes, strict=True)
         ]
 
-    def _warn_of_differences(self, reading: Reading) -> None:
-        if differences := find_differences(self.reader, reading, self.protocol):
-            published = PUBLISHED[self.reader]
-            print_log(
-                f'{self.data_root} is not the {published.name} of the papers: '
-                f'{"; ".join(differences)}. Figures on it do not compare with published ones. '
-                f'Is the archive complete? ({published.source})',
-                logger='current',
-                level=logging.WARNING,
+    def _refuse_repeats(self, reading: Reading, chosen: list[Record]) -> None:
+        """An image that is evaluated twice, or was trained on, finds itself."""
+        if self.split == 'train':
+            train, evaluated = chosen, select_side(reading, self.protocol, 'test')
+        else:
+            share = self.val_classes if self.split == 'val' else 0.0
+            train = select_side(reading, self.protocol, 'train', share)
+            # Where the training images are the gallery, they are evaluated themselves.
+            train, evaluated = [] if self.gallery else train, chosen
+        if repeats := find_repeats(train, evaluated):
+            raise ValueError(
+                f'{self.data_root} lists {len(repeats):,} images twice on the evaluated side of '
+                f'the {self.protocol}-set protocol, or on both sides, which inflates Recall: '
+                f'{", ".join(repeats[:3])}. List each of them once there; only a training image '
+                'may be listed once for each of its objects'
             )
+
+    def _warn(self, reading: Reading) -> None:
+        benchmark = BENCHMARKS[self.reader]
+        warnings = [f'{self.data_root}: {remark}' for remark in reading.remarks]
+        if differences := find_differences(benchmark.published, reading, self.protocol):
+            warnings.append(
+                f'{self.data_root} is not the {benchmark.title} of the papers: '
+                f'{"; ".join(differences)}. Figures on it do not compare with published ones. '
+                f'Is the archive complete? ({benchmark.published.source})'
+            )
+        for warning in warnings:
+            print_log(warning, logger='current', level=logging.WARNING)
 
     def set_epoch(self, epoch: int, seed: int) -> None:
         """From now on draw each image's augmentation from (seed, epoch, index) alone.

@@ -1,9 +1,10 @@
 """Open-set and closed-set selection of records (pure functions)."""
 
+import os.path
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
-from .benchmarks import Reading, Record
+from .record import Reading, Record
 
 
 def open_train_classes(reading: Reading) -> frozenset[int]:
@@ -35,6 +36,10 @@ def select_open(reading: Reading, split: str) -> list[Record]:
     Args:
         reading: The data set.
         split: 'train' or 'test'.
+
+    >>> records = [Record(f'{i}.jpg', i, None, None) for i in range(4)]
+    >>> [record.path for record in select_open(Reading(records, list('abcd')), 'test')]
+    ['2.jpg', '3.jpg']
     """
     train = open_train_classes(reading)
     return [record for record in reading.records if (record.label in train) == (split == 'train')]
@@ -49,6 +54,10 @@ def select_closed(reading: Reading, split: str) -> list[Record]:
 
     Raises:
         ValueError: if the official split has no class on both sides.
+
+    >>> records = [Record(f'{i}.jpg', i // 2, None, None) for i in range(4)]
+    >>> [record.path for record in select_closed(Reading(records, ['a', 'b']), 'test')]
+    ['1.jpg', '3.jpg']
     """
     records = reading.records
     if is_split_by_class(records):
@@ -87,6 +96,9 @@ def held_out_classes(labels: Collection[int], share: float) -> frozenset[int]:
 
     Raises:
         ValueError: if fewer than two labels would be left to train.
+
+    >>> sorted(held_out_classes(range(10), 0.2))
+    [8, 9]
     """
     ordered = sorted(set(labels))
     count = max(2, int(share * len(ordered) + 0.5))
@@ -122,6 +134,11 @@ def select_side(
     Raises:
         ValueError: if the protocol does not suit the data set, too few classes are left, or some
             images of the side are queries or gallery and others are neither.
+
+    >>> records = [Record(f'{i}.jpg', i // 2, i % 2 == 0, None) for i in range(4)]
+    >>> side = select_side(Reading(records, ['a', 'b']), 'closed', 'test', gallery='train')
+    >>> [(record.path, record.is_query) for record in side]
+    [('1.jpg', True), ('3.jpg', True), ('0.jpg', False), ('2.jpg', False)]
     """
     select = PROTOCOLS[protocol]
     if split == 'test':
@@ -146,3 +163,29 @@ def _queries_first(records: list[Record]) -> list[Record]:
             'this protocol some images of a side are one of them and others are neither'
         )
     return sorted(records, key=lambda record: record.is_query is False)
+
+
+def find_repeats(train: Iterable[Record], evaluated: Iterable[Record]) -> list[str]:
+    """Find the images that are evaluated twice, or trained on and evaluated.
+
+    Such an image finds itself, whatever the encoder. In training it may be listed several times.
+
+    Args:
+        train: Images of the training side.
+        evaluated: Images of a test or validation side, queries and gallery.
+
+    Returns:
+        Their paths as the records have them, each once.
+
+    >>> a, b = (Record(path, 0, None, None) for path in ('a.jpg', 'b.jpg'))
+    >>> find_repeats([a, a], [b]), find_repeats([a], [a, b, b])
+    ([], ['a.jpg', 'b.jpg'])
+    """
+    seen = {os.path.normpath(record.path) for record in train}
+    repeats = {}
+    for record in evaluated:
+        path = os.path.normpath(record.path)
+        if path in seen:
+            repeats[record.path] = None
+        seen.add(path)
+    return list(repeats)

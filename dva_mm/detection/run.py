@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from tqdm import tqdm
 
 from dva_mm.config import load_config
-from dva_mm.datasets.benchmarks import READERS, Record
+from dva_mm.datasets.benchmarks import BENCHMARKS
 from dva_mm.datasets.box_file import (
     FALLBACK,
     BoxEntry,
@@ -23,6 +23,7 @@ from dva_mm.datasets.box_file import (
 )
 from dva_mm.datasets.exif import image_size
 from dva_mm.datasets.protocols import PROTOCOLS
+from dva_mm.datasets.record import Record
 from dva_mm.detection.contact_sheet import choose_entries, contact_sheet
 from dva_mm.engine.data import merge_options
 
@@ -86,7 +87,7 @@ def read_records(data: Config, split: str) -> list[Record]:
             f'boxes are cached for a FineGrainedDataset, train_dataloader.dataset is a '
             f'{data.get("type")}'
         )
-    reading = READERS[data.get('reader', 'cub')](data.data_root)
+    reading = BENCHMARKS[data.get('reader', 'cub')].read(data.data_root)
     if split == 'all':
         return reading.records
     # Classes that val_classes holds out are training classes here: one file serves both.

@@ -3,12 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dva_mm.datasets.benchmarks import READERS, Reading, Record
-from dva_mm.datasets.protocols import PROTOCOLS, select_side
+from dva_mm.datasets.benchmarks import BENCHMARKS
+from dva_mm.datasets.protocols import PROTOCOLS, find_repeats, select_side
 from dva_mm.datasets.published import find_side_differences, find_total_differences
+from dva_mm.datasets.record import Record
+from dva_mm.files import replace_atomically
 
 from .images import OVER_EDGE, ImageFacts, box_fault, inspect_images
 
@@ -24,6 +26,9 @@ class Report:
     ``damage``, ``problems`` and ``notes`` map a kind of finding to a line for each case. Damage
     means that this copy of the data is broken. Problems make figures wrong, and may lie in the
     data set as it was published. Notes are facts to know.
+
+    >>> Report('data', 'folder', images=9, classes=3, boxes=0).ok
+    True
     """
 
     root: str
@@ -32,11 +37,11 @@ class Report:
     classes: int
     boxes: int
     """Number of images with a box."""
-    sides: dict[str, dict[str, dict[str, int]]]
+    sides: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     """By protocol and split: numbers of classes and images."""
-    damage: dict[str, list[str]] = field(default_factory=dict)
-    problems: dict[str, list[str]] = field(default_factory=dict)
-    notes: dict[str, list[str]] = field(default_factory=dict)
+    damage: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    problems: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    notes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def ok(self) -> bool:
@@ -45,15 +50,15 @@ class Report:
 
     def save(self, path: str | Path) -> None:
         """Write everything as JSON, with all cases."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(dict(ok=self.ok, **asdict(self)), indent=2) + '\n')
+        with replace_atomically(path) as partial:
+            partial.write_text(json.dumps(dict(ok=self.ok, **vars(self)), indent=2) + '\n')
 
     def __str__(self) -> str:
         lines = [
             f'{self.root} (reader {self.reader}): {self.images:,} images of {self.classes:,} '
-            f'classes, {self.boxes:,} with a box'
+            f'classes, {self.boxes:,} with a box',
+            f'  {"protocol":<10}{"split":<8}{"classes":>9}{"images":>10}',
         ]
-        lines.append(f'  {"protocol":<10}{"split":<8}{"classes":>9}{"images":>10}')
         for protocol, splits in self.sides.items():
             for split, side in splits.items():
                 numbers = f'{side["classes"]:>9,}{side["images"]:>10,}'
@@ -65,8 +70,7 @@ class Report:
                 lines += [f'    {case}' for case in cases[:_SHOWN]]
                 if len(cases) > _SHOWN:
                     lines.append(f'    ... and {len(cases) - _SHOWN:,} more (--report FILE.json)')
-        lines.append(f'  {"OK" if self.ok else "NOT OK"}')
-        return '\n'.join(lines)
+        return '\n'.join([*lines, f'  {"OK" if self.ok else "NOT OK"}'])
 
 
 def check_data(
@@ -78,50 +82,68 @@ def check_data(
 ) -> Report:
     """Read a data set as training does, and inspect each of its images.
 
-    Damage is: missing, unreadable and truncated images, and other numbers of classes and images in
-    all than the published ones. Problems are: other numbers on the sides of a protocol than
-    published, images with the same bytes on its training and its test side or under two classes,
-    and boxes without area or outside their image. Notes are: a protocol that does not suit the
-    data set, other equal images, boxes that reach over the edge (they are clipped), and images
-    without a box in a data set with boxes. An image that is listed several times, once for each
-    object, equals itself: only on both sides of a protocol is that a finding.
+    - Damage: missing, unreadable and truncated images; other numbers of classes and images in all
+      than published.
+    - Problems: other numbers on the sides of a protocol than published; images listed twice in
+      test, or in train and test; images with the same bytes in train and test or under two
+      classes; boxes without area or outside their image.
+    - Notes: what the reader left out; a protocol that does not suit the data set; other equal
+      images; boxes that reach over the edge (they are clipped); images without a box in a data set
+      with boxes.
 
     Args:
         root: Folder of the data set.
-        reader: Name in ``READERS``.
+        reader: Name in ``BENCHMARKS``.
         protocols: Names in ``PROTOCOLS``. Defaults to both.
         workers: Images inspected at a time. Defaults to 4.
         fast: Read the images' headers only; finds neither damaged images nor equal ones.
 
     Raises:
         FileNotFoundError, ValueError: as the reader does; ValueError for an unknown name.
+
+    >>> check_data('data', 'birds')  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: reader must be one of ['aircraft', ...
     """
-    for name, values, known in (('reader', [reader], READERS), ('protocol', protocols, PROTOCOLS)):
+    known = (('reader', [reader], BENCHMARKS), ('protocol', protocols, PROTOCOLS))
+    for name, values, names in known:
         for value in values:
-            if value not in known:
-                raise ValueError(f'{name} must be one of {list(known)}, got {value!r}')
-    reading = READERS[reader](root)
+            if value not in names:
+                raise ValueError(f'{name} must be one of {list(names)}, got {value!r}')
+    benchmark = BENCHMARKS[reader]
+    reading = benchmark.read(root)
     boxes = sum(record.box is not None for record in reading.records)
-    report = Report(str(root), reader, len(reading.records), len(reading.classes), boxes, {})
-    for difference in find_total_differences(reader, reading):
-        _add(report.damage, OTHER_NUMBERS, difference)
+    report = Report(str(root), reader, len(reading.records), len(reading.classes), boxes)
+    for difference in find_total_differences(benchmark.published, reading):
+        report.damage[OTHER_NUMBERS].append(difference)
+    for remark in reading.remarks:
+        report.notes['remarks of the reader'].append(remark)
     sides = {}
     for protocol in protocols:
         try:
-            chosen = {split: select_side(reading, protocol, split) for split in SPLITS}
+            train, test = (select_side(reading, protocol, split) for split in SPLITS)
         except ValueError as error:
-            _add(report.notes, 'protocols that do not suit', f'{protocol}: {error}')
+            report.notes['protocols that do not suit'].append(f'{protocol}: {error}')
             continue
-        sides[protocol] = {split: {r.path for r in side} for split, side in chosen.items()}
+        sides[protocol] = [{record.path for record in side} for side in (train, test)]
         report.sides[protocol] = {
             split: dict(classes=len({r.label for r in side}), images=len(side))
-            for split, side in chosen.items()
+            for split, side in zip(SPLITS, (train, test), strict=True)
         }
-        for difference in find_side_differences(reader, reading, protocol):
-            _add(report.problems, OTHER_NUMBERS, difference)
+        for difference in find_side_differences(benchmark.published, reading, protocol):
+            report.problems[OTHER_NUMBERS].append(difference)
+        for path in find_repeats(train, test):
+            kind = f'images listed twice in test, or in train and test ({protocol})'
+            report.problems[kind].append(_short(path, report.root))
     facts = inspect_images([record.path for record in reading.records], workers, fast)
     _look_at_images(reading.records, facts, report)
-    _look_for_equals(reading, sides, facts, report)
+    groups = defaultdict(list)
+    for record in reading.records:
+        if digest := facts[record.path].sha256:
+            groups[digest].append(record)
+    for group in groups.values():
+        _look_at_equals(group, reading.classes, sides, report)
     return report
 
 
@@ -131,52 +153,35 @@ def _look_at_images(records: list[Record], facts: dict[str, ImageFacts], report:
         path = _short(record.path, report.root)
         if fact.fault:
             kind, _, reason = fact.fault.partition(': ')
-            _add(report.damage, kind, f'{path}: {reason}' if reason else path)
+            report.damage[kind].append(f'{path}: {reason}' if reason else path)
         if record.box is None:
             if report.boxes:
-                _add(report.notes, 'images without a box', path)
+                report.notes['images without a box'].append(path)
         elif fact.size and (fault := box_fault(record.box, *fact.size)):
             box = ', '.join(f'{value:g}' for value in record.box)
             height, width = fact.size
-            _add(
-                report.notes if fault == OVER_EDGE else report.problems,
-                fault,
-                f'{path}: x1, y1, x2, y2 = {box} of an image {width} wide and {height} high',
+            (report.notes if fault == OVER_EDGE else report.problems)[fault].append(
+                f'{path}: x1, y1, x2, y2 = {box} of an image {width} wide and {height} high'
             )
 
 
-def _look_for_equals(
-    reading: Reading,
-    sides: dict[str, dict[str, set[str]]],
-    facts: dict[str, ImageFacts],
-    report: Report,
+def _look_at_equals(
+    group: list[Record], classes: list[str], sides: dict[str, list[set[str]]], report: Report
 ) -> None:
-    """Groups of images with the same bytes, by what they spoil."""
-    groups = defaultdict(list)
-    for record in reading.records:
-        if digest := facts[record.path].sha256:
-            groups[digest].append(record)
-    for group in groups.values():
-        if len(group) == 1:
-            continue
-        case = ' = '.join(
-            f'{_short(record.path, report.root)} [{reading.classes[record.label]}]'
-            for record in group
-        )
-        paths = {record.path for record in group}
-        across = [p for p, side in sides.items() if all(paths & side[split] for split in SPLITS)]
-        for protocol in across:
-            _add(report.problems, f'equal images in train and test ({protocol})', case)
-        if len(paths) == 1:  # listed once for each of its objects
-            continue
-        if len({record.label for record in group}) > 1:
-            _add(report.problems, 'equal images of different classes', case)
-        elif not across:
-            _add(report.notes, 'equal images on one side', case)
-
-
-def _add(findings: dict[str, list[str]], kind: str, case: str) -> None:
-    findings.setdefault(kind, []).append(case)
+    """Records of images with the same bytes: what do they spoil?"""
+    case = ' = '.join(f'{_short(r.path, report.root)} [{classes[r.label]}]' for r in group)
+    paths = {record.path for record in group}
+    if len(paths) == 1:  # alone, or listed once for each of its objects
+        return
+    across = [
+        protocol for protocol, (train, test) in sides.items() if paths & train and paths & test
+    ]
+    for protocol in across:
+        report.problems[f'equal images in train and test ({protocol})'].append(case)
+    if len({record.label for record in group}) > 1:
+        report.problems['equal images of different classes'].append(case)
+    elif not across:
+        report.notes['equal images on one side'].append(case)
 
 
 def _short(path: str, root: str) -> str:

@@ -1,12 +1,7 @@
 """Download a file over connections that break, and verify it."""
 
-import errno
 import hashlib
 import http.client
-import json
-import re
-import shutil
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -21,13 +16,7 @@ _CHUNK = 1 << 18
 # What a server says when the same request may succeed later.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 # What ends a connection that another attempt may bring further.
-_CUT = (
-    urllib.error.URLError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-    ssl.SSLError,
-)
+_CUT = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
 def download_file(
@@ -40,9 +29,8 @@ def download_file(
 ) -> Path:
     """Download ``url`` to ``target``, which gets its name only once the checksum is right.
 
-    An interrupted download stays as ``target.part`` and is resumed by an HTTP range request, in
-    this call or in a later one. Where the server does not know ranges, or has another version of
-    the file by now (``If-Range``), the download starts anew.
+    A cut connection is resumed by an HTTP range request. An interrupted download stays as
+    ``target.part``; a later call resumes it where ``digest`` can tell whether the parts fit.
 
     Args:
         url: http or https address.
@@ -56,19 +44,26 @@ def download_file(
         ValueError: if ``url`` is not http(s), or the checksum is wrong; then nothing is kept.
         ConnectionError: if the server refuses, or stays out of reach; then the part is kept.
         OSError: if the disk has no room for the file.
+
+    >>> download_file('ftp://example.org/birds.zip', 'birds.zip')
+    Traceback (most recent call last):
+        ...
+    ValueError: can only download http and https addresses, got 'ftp://example.org/birds.zip'
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise ValueError(f'can only download http and https addresses, got {url!r}')
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f'{target.name}.part')
-    state = target.with_name(f'{target.name}.part.json')
+    if digest is None:
+        part.unlink(missing_ok=True)
+    versions: list[str] = []  # of the file, as the server names them
     best, failures = _size(part), 0
     while True:
+        error: object = 'the connection was cut'
         try:
-            if _fetch(url, part, state, digest is not None, timeout):
+            if _fetch(url, part, versions, digest is not None, timeout):
                 break
-            error: object = 'the connection was cut'
         except urllib.error.HTTPError as refusal:
             if refusal.code not in _PASSING:
                 raise ConnectionError(
@@ -83,11 +78,10 @@ def download_file(
         if failures > retries:
             raise ConnectionError(
                 f'{url}: gave up after {retries} retries ({error}); {_size(part):,} bytes are kept '
-                f'in {part}. Run the same command again to resume'
+                f'in {part}. Run the same command again'
             )
-        wait = backoff * 2 ** max(0, failures - 1)
-        tqdm.write(f'{target.name}: {error}; trying again in {wait:g} s')
-        time.sleep(wait)
+        tqdm.write(f'{target.name}: {error}; trying again')
+        time.sleep(backoff * 2 ** max(0, failures - 1))
     try:
         verify(part, digest, target.name)
     except ValueError as wrong:
@@ -96,8 +90,6 @@ def download_file(
             f'{wrong}\nThe download was deleted. Run the same command again; if this repeats, '
             f'{url} no longer serves the published file'
         ) from wrong
-    finally:
-        state.unlink(missing_ok=True)
     return part.replace(target)
 
 
@@ -114,35 +106,31 @@ def verify(path: str | Path, digest: str | None, name: str | None = None) -> str
 
     Raises:
         ValueError: if it differs; names the expected and the actual checksum.
+
+    >>> verify('/dev/null', 'md5:d41d8cd98f00b204e9800998ecf8427e')
+    'md5:d41d8cd98f00b204e9800998ecf8427e'
     """
-    path = Path(path)
-    name = name or path.name
     algorithm = (digest or 'sha256:').partition(':')[0]
-    state = hashlib.new(algorithm)
-    with open(path, 'rb') as file, _bar(f'verify {name}', path.stat().st_size) as bar:
-        while chunk := file.read(1 << 20):
-            state.update(chunk)
-            bar.update(len(chunk))
-    actual = f'{algorithm}:{state.hexdigest()}'
+    with open(path, 'rb') as file:
+        actual = f'{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}'
     if digest is not None and actual != digest.lower():
+        name = name or Path(path).name
         raise ValueError(f'{name} has a wrong checksum:\n  expected {digest}\n  got      {actual}')
     return actual
 
 
-def _fetch(url: str, part: Path, state: Path, verified: bool, timeout: float) -> bool:
+def _fetch(url: str, part: Path, versions: list[str], verified: bool, timeout: float) -> bool:
     """One request that appends to ``part`` or writes it anew: is the file whole now?"""
     have = _size(part)
-    validator = _read_state(state, url)
     headers = {'User-Agent': f'dva_mm/{__version__}', 'Accept-Encoding': 'identity'}
     # Without a name for the version, only a checksum can tell whether two halves belong together.
-    if have and (validator or verified):
+    if have and (versions or verified):
         headers['Range'] = f'bytes={have}-'
-        if validator:
-            headers['If-Range'] = validator
+        if versions:
+            headers['If-Range'] = versions[-1]
     try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=timeout
-        )
+        request = urllib.request.Request(url, headers=headers)
+        response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as refusal:
         if refusal.code != 416 or 'Range' not in headers:
             raise
@@ -151,59 +139,28 @@ def _fetch(url: str, part: Path, state: Path, verified: bool, timeout: float) ->
         part.unlink()
         return False
     with response:
-        found = _validator(response.headers)
+        etag, sent = response.headers.get('ETag'), response.headers.get('Content-Range', '')
+        # If-Range takes no weak ETag: it may name two versions that differ by bytes.
+        version = response.headers.get('Last-Modified') if (etag or 'W/')[:2] == 'W/' else etag
         if response.status == 206:
-            match = re.fullmatch(
-                r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', '')
-            )
-            same = not (validator and found) or validator == found
-            if match is None or int(match[1]) != have or not same:
+            other = versions and version and version != versions[-1]
+            if other or not sent.startswith(f'bytes {have}-'):
                 part.unlink()  # the server ignores If-Range, or sends another piece
                 return False
-            total = None if match[2] == '*' else int(match[2])
+            total = sent.rpartition('/')[2]
         else:
-            have = 0
-            length = response.headers.get('Content-Length')
-            total = None if length is None else int(length)
-            state.write_text(json.dumps(dict(url=url, validator=found)))
-        _need_room(part.parent, 0 if total is None else total - have)
+            have, total = 0, response.headers.get('Content-Length') or '*'
+            versions[:] = [version] if version else []
+        size = None if total == '*' else int(total)
         with (
             open(part, 'ab' if have else 'wb') as file,
-            _bar(part.stem, total, have) as bar,
+            tqdm(desc=part.stem, total=size, initial=have, unit='B', unit_scale=True) as bar,
         ):
             while chunk := response.read1(_CHUNK):  # what came before a cut is kept
                 file.write(chunk)
                 bar.update(len(chunk))
-    return total is None or _size(part) == total
-
-
-def _validator(headers: http.client.HTTPMessage) -> str | None:
-    etag = headers.get('ETag')
-    # If-Range takes no weak ETag: it may name two versions that differ by bytes.
-    return headers.get('Last-Modified') if etag is None or etag.startswith('W/') else etag
-
-
-def _read_state(state: Path, url: str) -> str | None:
-    try:
-        saved = json.loads(state.read_text())
-    except (OSError, ValueError):
-        return None
-    return saved['validator'] if saved['url'] == url else None
+    return size is None or _size(part) == size
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _need_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f'no room for the download: {needed:,} bytes are needed, {free:,} are free',
-            str(folder),
-        )
-
-
-def _bar(title: str, total: int | None, done: int = 0) -> tqdm:
-    return tqdm(desc=title, total=total, initial=done, unit='B', unit_scale=True, unit_divisor=1024)

@@ -1,12 +1,11 @@
 """Which images train and which test."""
 
 import random
-import re
 
 import pytest
 
 from dva_mm.datasets import Reading, Record, select_closed, select_open, select_side
-from dva_mm.datasets.protocols import held_out_classes
+from dva_mm.datasets.protocols import find_repeats, held_out_classes
 
 
 def images(counts: list[int], official: bool = False) -> list[Record]:
@@ -58,7 +57,7 @@ def test_an_official_split_by_class_is_the_open_one_and_no_closed_one():
     assert select_open(data, 'train') == [record for record in records if record.is_train]
     assert select_open(data, 'test') == [record for record in records if not record.is_train]
     for split in ('train', 'test'):
-        with pytest.raises(ValueError, match="no class on both sides. Use protocol='open'"):
+        with pytest.raises(ValueError, match="protocol='open'"):
             select_closed(data, split)
 
 
@@ -104,8 +103,7 @@ def test_the_last_training_classes_are_held_out(count: int, share: float, held_o
 
 @pytest.mark.parametrize(('count', 'share', 'held_out'), [(3, 0.1, 2), (10, 0.9, 9)])
 def test_too_few_classes_left_to_train_are_refused(count: int, share: float, held_out: int):
-    message = f'val_classes={share} holds out {held_out} of {count} training classes'
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=f'val_classes={share} .* {held_out} of {count} '):
         held_out_classes(range(count), share)
 
 
@@ -159,7 +157,7 @@ def test_a_second_gallery_is_refused():
         record._replace(is_query=None if record.is_train else True)
         for record in images([4] * 6, official=True)
     ]
-    with pytest.raises(ValueError, match="gallery='train': this data set has a gallery of its own"):
+    with pytest.raises(ValueError, match="gallery='train'"):
         select_side(reading(records, 6), 'closed', 'test', gallery='train')
 
 
@@ -174,7 +172,7 @@ def mixed() -> Reading:
 
 @pytest.mark.parametrize(('split', 'share'), [('train', 0.0), ('val', 0.7), ('test', 0.0)])
 def test_queries_and_training_images_on_one_side_are_refused(split: str, share: float):
-    with pytest.raises(ValueError, match="queries and a gallery need protocol='closed', or a spl"):
+    with pytest.raises(ValueError, match="protocol='closed'"):
         select_side(mixed(), 'open', split, val_classes=share)
 
 
@@ -190,3 +188,14 @@ def test_queries_come_first_in_validation_as_well():
     records = [record._replace(is_query=record.path[-5] == '1') for record in images([3] * 8)]
     val = select_side(reading(records, 8), 'open', 'val', val_classes=0.5)
     assert [record.is_query for record in val] == [True] * 2 + [False] * 4
+
+
+def test_images_that_are_evaluated_twice_or_trained_on_are_found():
+    rng = random.Random(0)
+    for _ in range(50):
+        train, test = ([f'd/{rng.randrange(9)}.jpg' for _ in range(5)] for _ in range(2))
+        naive = [path for path in test if test.count(path) > 1 or path in train]
+        sides = [[Record(path, 0, None, None) for path in side] for side in (train, test)]
+        assert sorted(find_repeats(*sides)) == sorted(set(naive))
+    one, other = Record('d/1.jpg', 0, None, None), Record('d/x/../1.jpg', 0, None, None)
+    assert find_repeats([one, one], [other]) == ['d/x/../1.jpg']

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_data import ARCH, HEIGHT, WIDTH, write_config, write_cub, write_folder, write_weights
 
-from dva_mm.datasets.benchmarks import read_cub
+from dva_mm.datasets.benchmarks.cub import read_cub
 from dva_mm.datasets.box_file import BoxEntry, load_box_file, read_box_file
 from dva_mm.detection.run import main, summary
 from dva_mm.models import FrozenViT

@@ -1,6 +1,6 @@
+"""Downloads over connections that break, and their checksums."""
+
 import hashlib
-import shutil
-from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / 'new' / 'birds.tgz'
 
 
-def leave_part(server, url: str, target: Path, size: int, digest: str | None = None) -> None:
+def leave_part(server, url: str, target: Path, size: int, digest: str | None = SHA256) -> None:
     """A run that broke off after ``size`` bytes."""
     server.cuts, server.statuses = [size], [200, 404]
     with pytest.raises(ConnectionError):
@@ -39,16 +39,13 @@ def names(target: Path) -> list[str]:
 
 
 @pytest.mark.parametrize('digest', [None, SHA256, MD5, SHA256.upper().replace('SHA', 'sha')])
-def test_a_whole_file(server, url, target, digest):
+@pytest.mark.parametrize('length', [True, False])
+def test_a_whole_file(server, url, target, digest, length):
+    server.length = length
     assert download_file(url, target, digest) == target
     assert target.read_bytes() == DATA
     assert names(target) == ['birds.tgz']
     assert len(server.requests) == 1 and 'Range' not in server.requests[0]
-
-
-def test_without_content_length(server, url, target):
-    server.length = False
-    assert download_file(url, target, SHA256).read_bytes() == DATA
 
 
 def test_a_cut_connection_is_resumed_at_the_byte_where_it_broke(server, url, target):
@@ -56,20 +53,10 @@ def test_a_cut_connection_is_resumed_at_the_byte_where_it_broke(server, url, tar
     download_file(url, target, backoff=0)
     assert target.read_bytes() == DATA
     assert server.sent == len(DATA)
-    assert [request.get('Range') for request in server.requests] == [
-        None,
-        'bytes=300000-',
-        'bytes=300007-',
-    ]
+    ranges = [request.get('Range') for request in server.requests]
+    assert ranges == [None, 'bytes=300000-', 'bytes=300007-']
     assert {request.get('If-Range') for request in server.requests[1:]} == {'"one"'}
     assert names(target) == ['birds.tgz']
-
-
-def test_a_later_call_resumes(server, url, target):
-    leave_part(server, url, target, 400_000)
-    download_file(url, target)
-    assert target.read_bytes() == DATA
-    assert server.sent == len(DATA) - 400_000
 
 
 def test_a_stalled_connection_is_resumed(server, url, target):
@@ -79,65 +66,68 @@ def test_a_stalled_connection_is_resumed(server, url, target):
     assert [request.get('Range') for request in server.requests] == [None, 'bytes=450000-']
 
 
+@pytest.mark.parametrize('digest', [SHA256, None])
+def test_a_later_call_resumes_what_a_checksum_can_verify(server, url, target, digest):
+    leave_part(server, url, target, 400_000, digest)
+    download_file(url, target, digest)
+    assert target.read_bytes() == DATA
+    assert server.sent == len(DATA) - 400_000 * bool(digest)
+
+
 def test_a_server_without_ranges_starts_anew(server, url, target):
     leave_part(server, url, target, 400_000)
     server.ranges = False
-    download_file(url, target)
+    download_file(url, target, SHA256)
     assert target.read_bytes() == DATA
     assert 'Range' in server.requests[0] and len(server.requests) == 1
 
 
 def test_a_server_without_ranges_that_always_cuts_ends(server, url, target):
     server.ranges, server.always_cut = False, 400_000
-    with pytest.raises(ConnectionError, match='gave up after 3 retries'):
+    with pytest.raises(ConnectionError, match='3 retries'):
         download_file(url, target, retries=3, backoff=0)
     assert len(server.requests) == 1 + 3 + 1  # the first cut counts as progress
     assert not target.exists()
 
 
 @pytest.mark.parametrize('honest', [True, False])
-def test_another_version_is_not_glued_to_the_part(server, url, target, honest):
+def test_another_version_is_not_glued_to_the_part(server, url, target, honest, monkeypatch):
     """Also where a server takes the range, but ignores If-Range."""
+
+    def publish(_: float) -> None:
+        server.files['birds.tgz'], server.etag = DATA[::-1], '"two"'
+
+    server.cuts, server.if_range = [400_000], honest
+    monkeypatch.setattr('dva_mm.prepare.download.time.sleep', publish)
+    download_file(url, target)
+    assert target.read_bytes() == DATA[::-1]
+
+
+def test_a_part_of_another_version_does_not_pass_the_checksum(server, url, target):
     leave_part(server, url, target, 400_000)
     server.files['birds.tgz'] = DATA[::-1]
-    server.etag, server.if_range = '"two"', honest
-    download_file(url, target, backoff=0)
-    assert target.read_bytes() == DATA[::-1]
+    digest = f'sha256:{hashlib.sha256(DATA[::-1]).hexdigest()}'
+    with pytest.raises(ValueError):
+        download_file(url, target, digest)
+    assert download_file(url, target, digest).read_bytes() == DATA[::-1]
 
 
 @pytest.mark.parametrize('etag', [None, 'W/"weak"'])
-def test_only_a_name_or_a_checksum_allows_to_resume(server, url, target, etag):
-    server.etag = etag
-    leave_part(server, url, target, 400_000)
-    download_file(url, target)
-    assert 'Range' not in server.requests[0]
-    target.unlink()
-    leave_part(server, url, target, 400_000, SHA256)
-    download_file(url, target, SHA256)
-    assert server.requests[0]['Range'] == 'bytes=400000-'
-    assert 'If-Range' not in server.requests[0]
+@pytest.mark.parametrize('digest', [SHA256, None])
+def test_only_a_name_or_a_checksum_allows_to_resume(server, url, target, etag, digest):
+    server.etag, server.cuts = etag, [400_000]
+    download_file(url, target, digest, backoff=0)
+    assert server.requests[1].get('Range') == ('bytes=400000-' if digest else None)
+    assert 'If-Range' not in server.requests[1]
     assert target.read_bytes() == DATA
 
 
-def test_the_part_of_another_address_is_not_resumed(server, url, target):
+@pytest.mark.parametrize('extra', [b'', b'more'])
+def test_a_part_as_long_as_the_file_or_longer(server, url, target, extra):
     leave_part(server, url, target, 400_000)
-    server.files['mirror.tgz'] = DATA[::-1]  # under the same ETag
-    download_file(f'{server.url}/mirror.tgz', target)
-    assert target.read_bytes() == DATA[::-1]
-
-
-def test_a_run_killed_before_the_renaming(server, url, target):
-    leave_part(server, url, target, len(DATA) - 1)
-    target.with_name('birds.tgz.part').write_bytes(DATA)
-    download_file(url, target)
-    assert server.sent == 0
-    assert target.read_bytes() == DATA
-
-
-def test_a_part_longer_than_the_file_starts_anew(server, url, target):
-    leave_part(server, url, target, 400_000)
-    target.with_name('birds.tgz.part').write_bytes(DATA + b'more')
-    download_file(url, target, backoff=0)
+    target.with_name('birds.tgz.part').write_bytes(DATA + extra)
+    download_file(url, target, SHA256, backoff=0)
+    assert server.sent == (len(DATA) if extra else 0)
     assert target.read_bytes() == DATA
 
 
@@ -145,15 +135,14 @@ def test_a_wrong_checksum_keeps_nothing(server, url, target):
     wrong = f'sha256:{"0" * 64}'
     with pytest.raises(ValueError) as error:
         download_file(url, target, wrong)
-    for text in (wrong, SHA256, 'Run the same command again', url):
-        assert text in str(error.value)
+    assert all(text in str(error.value) for text in (wrong, SHA256, url))
     assert names(target) == []
 
 
 @pytest.mark.parametrize('status', [403, 404, 410])
 def test_a_refusal_is_not_repeated(server, url, target, status):
     server.statuses = [status]
-    with pytest.raises(ConnectionError, match=f'birds.tgz: the server answers {status}'):
+    with pytest.raises(ConnectionError, match=f'birds.tgz.* {status}'):
         download_file(url, target)
     assert len(server.requests) == 1
 
@@ -167,41 +156,23 @@ def test_passing_faults_are_repeated_with_growing_pauses(server, url, target, mo
     assert pauses == [1.5, 3, 6, 12]
 
 
-def test_giving_up_says_where_the_part_is_and_how_to_go_on(server, url, target):
+def test_giving_up_keeps_the_part_and_says_where(server, url, target):
     server.cuts, server.always_cut = [400_000], 0
-    with pytest.raises(ConnectionError) as error:
-        download_file(url, target, retries=2, backoff=0)
     part = target.with_name('birds.tgz.part')
-    assert f'400,000 bytes are kept in {part}. Run the same command again' in str(error.value)
+    with pytest.raises(ConnectionError, match=f'400,000 .*{part}'):
+        download_file(url, target, retries=2, backoff=0)
     assert part.stat().st_size == 400_000
 
 
 def test_nobody_there(server, target):
     server.server_close()
-    with pytest.raises(ConnectionError, match='gave up after 2 retries'):
+    with pytest.raises(ConnectionError, match='2 retries'):
         download_file(f'{server.url}/birds.tgz', target, retries=2, backoff=0)
 
 
-def test_no_room(server, url, target, monkeypatch):
-    usage = namedtuple('usage', 'total used free')
-    monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage(10**6, 10**6 - 899_999, 899_999))
-    with pytest.raises(OSError, match='900,000 bytes are needed, 899,999 are free'):
-        download_file(url, target)
-    assert not target.exists()
-    monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage(10**6, 100_000, 900_000))
-    download_file(url, target)
-
-
-def test_only_the_rest_needs_room(server, url, target, monkeypatch):
-    leave_part(server, url, target, 400_000)
-    usage = namedtuple('usage', 'total used free')
-    monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage(10**6, 500_000, 500_000))
-    download_file(url, target)
-
-
-@pytest.mark.parametrize('bad', ['file:///etc/passwd', 'ftp://host/a.zip', '/tmp/a.zip'])
+@pytest.mark.parametrize('bad', ['file:///etc/passwd', '/tmp/a.zip'])
 def test_other_addresses(bad, target):
-    with pytest.raises(ValueError, match='http'):
+    with pytest.raises(ValueError, match=bad):
         download_file(bad, target)
 
 
@@ -210,5 +181,5 @@ def test_verify(tmp_path):
     path.write_bytes(DATA)
     assert verify(path, None) == SHA256
     assert verify(path, MD5) == MD5
-    with pytest.raises(ValueError, match=r'(?s)a.zip has a wrong checksum.*expected md5:00.*got '):
+    with pytest.raises(ValueError, match=rf'(?s)a.zip.*md5:00.*{MD5}'):
         verify(path, 'md5:' + '0' * 32)

@@ -1,63 +1,26 @@
-"""One pure function a data set format: root -> images and classes."""
+"""One module a data set: its reader, its published counts and its source."""
 
-from collections.abc import Callable
-from pathlib import Path
+import importlib
+import pkgutil
 
-from ..record import Benchmark, Reading, Record
-from .aircraft import read_aircraft
-from .cars import read_cars
-from .cub import read_cub
-from .demo_birds import read_demo_birds
-from .dogs import read_dogs
-from .flowers import read_flowers
-from .folder import IMAGE_SUFFIXES, read_csv, read_folder
-from .inaturalist import read_inaturalist
-from .inshop import read_inshop
-from .nabirds import read_nabirds
-from .pets import read_pets
-from .sop import read_sop
+from ..record import Benchmark
 
-__all__ = [
-    'BENCHMARKS',
-    'IMAGE_SUFFIXES',
-    'READERS',
-    'Reading',
-    'Record',
-    'read_aircraft',
-    'read_cars',
-    'read_csv',
-    'read_cub',
-    'read_demo_birds',
-    'read_dogs',
-    'read_flowers',
-    'read_folder',
-    'read_inaturalist',
-    'read_inshop',
-    'read_nabirds',
-    'read_pets',
-    'read_sop',
-]
 
-READERS: dict[str, Callable[[str | Path], Reading]] = {
-    'cub': read_cub,
-    'cars': read_cars,
-    'dogs': read_dogs,
-    'aircraft': read_aircraft,
-    'nabirds': read_nabirds,
-    'flowers': read_flowers,
-    'pets': read_pets,
-    'sop': read_sop,
-    'inshop': read_inshop,
-    'inaturalist': read_inaturalist,
-    'inaturalist2018': read_inaturalist,
-    'folder': read_folder,
-    'csv': read_csv,
-    'demo_birds': read_demo_birds,
-}
-"""Reader by the name that FineGrainedDataset's ``reader`` takes.
+def _collect() -> dict[str, Benchmark]:
+    """Each Benchmark of this package's modules, by its own name or else its module's."""
+    found: dict[str, Benchmark] = {}
+    for module in pkgutil.iter_modules(__path__):
+        content = vars(importlib.import_module(f'{__name__}.{module.name}'))
+        for value in content.values():
+            if isinstance(value, Benchmark):
+                name = value.name or module.name
+                if name in found:
+                    raise ValueError(f'{module.name}.py defines a second data set {name!r}')
+                found[name] = value._replace(name=name)
+    return found
 
-'inaturalist2018' is 'inaturalist' whose numbers are checked against the published ones of 2018.
-"""
 
-BENCHMARKS: dict[str, Benchmark] = {name: Benchmark(read) for name, read in READERS.items()}
-"""Data set by the name that FineGrainedDataset's ``reader`` takes."""
+BENCHMARKS: dict[str, Benchmark] = _collect()
+"""Data set by the name that FineGrainedDataset's ``reader`` and tools/prepare_data.py take."""
+
+__all__ = ['BENCHMARKS', 'Benchmark']

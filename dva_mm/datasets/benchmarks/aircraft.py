@@ -2,19 +2,13 @@
 
 from pathlib import Path
 
-from ..record import Reading, Record
-from .files import from_one_based, need, parse_numbers, read_lines, read_table
+from ..record import Benchmark, File, Published, Reading, Record, Source
+from .files import agree, from_one_based, need, parse_box, read_lines, read_table
 
+_HOME = 'https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/'
 _SIDES = ('trainval', 'test')
-_FILES = (
-    'data/images',
-    'data/variants.txt',
-    'data/images_box.txt',
-    *(f'data/images_{level}_{side}.txt' for level in ('variant', 'family') for side in _SIDES),
-)
-_LAYOUT = """  ROOT/data/images/*.jpg  ROOT/data/images_box.txt  ROOT/data/variants.txt
-  ROOT/data/images_variant_trainval.txt  ROOT/data/images_variant_test.txt
-  ROOT/data/images_family_trainval.txt  ROOT/data/images_family_test.txt"""
+_FILES = ('images', 'variants.txt', 'images_box.txt')
+_FILES += tuple(f'images_{level}_{side}.txt' for level in ('variant', 'family') for side in _SIDES)
 
 
 def read_aircraft(root: str | Path) -> Reading:
@@ -23,14 +17,9 @@ def read_aircraft(root: str | Path) -> Reading:
     Classes are in the order of ``variants.txt``; the families are the super-classes. The official
     training and validation images both train. At the bottom of each picture there is a banner, 20
     pixels high, that names the photographer; records cannot crop it away, a pipeline can.
-
-    Raises:
-        FileNotFoundError: if a file of the archive is missing; names source and layout.
-        ValueError: if the lists disagree.
     """
     root = Path(root).expanduser()
-    source = 'https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/ (fgvc-aircraft-2013b.tar.gz)'
-    need(root, _FILES, 'FGVC-Aircraft', source, _LAYOUT)
+    need(root, [f'data/{name}' for name in _FILES], AIRCRAFT)
     data = root / 'data'
     classes = [name for _, name in read_lines(data / 'variants.txt')]
     index = {name: i for i, name in enumerate(classes)}
@@ -39,34 +28,54 @@ def read_aircraft(root: str | Path) -> Reading:
     families: dict[str, str] = {}
     records = []
     for side in _SIDES:
-        variant_list = data / f'images_variant_{side}.txt'
-        image_families = read_table(data / f'images_family_{side}.txt', 'image family')
+        variant_list, family_list = (
+            data / f'images_{level}_{side}.txt' for level in ('variant', 'family')
+        )
+        image_families = read_table(family_list, 'image family')
         for image, variant in read_table(variant_list, 'image variant').items():
             if variant not in index:
                 raise ValueError(
                     f'{variant_list}: image {image} is of variant {variant!r}, which variants.txt '
                     'does not know'
                 )
-            for name, table in (
-                ('images_box.txt', boxes),
-                (f'images_family_{side}.txt', image_families),
-            ):
+            for file, table in ((box_file, boxes), (family_list, image_families)):
                 if image not in table:
-                    raise ValueError(f'{data / name} lacks image {image} of {variant_list.name}')
-            family = image_families[image]
-            if families.setdefault(variant, family) != family:
-                raise ValueError(
-                    f'{data}: variant {variant!r} is of family {families[variant]!r} and, by image '
-                    f'{image}, of {family!r}'
-                )
+                    raise ValueError(f'{file} lacks image {image} of {variant_list.name}')
+            agree(families, variant, image_families[image], f'{family_list}, image {image}')
             place = f'{box_file}, image {image}'
-            corners = parse_numbers(boxes[image], 4, 'xmin, ymin, xmax and ymax', place)
-            records.append(
-                Record(
-                    path=str(data / 'images' / f'{image}.jpg'),
-                    label=index[variant],
-                    is_train=side == 'trainval',
-                    box=from_one_based(*corners),
-                )
-            )
+            corners = parse_box(boxes[image], 'xmin, ymin, xmax and ymax', place)
+            path = str(data / 'images' / f'{image}.jpg')
+            box = from_one_based(*corners)
+            records.append(Record(path, index[variant], side == 'trainval', box))
     return Reading(records, classes, [families.get(name, '') for name in classes])
+
+
+AIRCRAFT = Benchmark(
+    read_aircraft,
+    title='FGVC-Aircraft',
+    homepage=_HOME,
+    layout="""  ROOT/data/images/*.jpg  ROOT/data/images_box.txt  ROOT/data/variants.txt
+  ROOT/data/images_variant_trainval.txt  ROOT/data/images_variant_test.txt
+  ROOT/data/images_family_trainval.txt  ROOT/data/images_family_test.txt""",
+    published=Published(
+        'Maji et al., arXiv:1306.5151 (release 2013b: 100 images of each variant)',
+        open_classes=(50, 50),
+        open_images=(5000, 5000),
+        closed_images=(6667, 3333),
+    ),
+    source=Source(
+        terms='Non-commercial research only; the photographs belong to airliners.net '
+        'contributors. Cite Maji et al., Fine-Grained Visual Classification of Aircraft, '
+        'arXiv:1306.5151.',
+        root='data/fgvc-aircraft-2013b',
+        files=(
+            File(
+                'fgvc-aircraft-2013b.tar.gz',
+                # The MD5 that Torch's and other downloaders check.
+                'md5:d4acdd33327262359767eeaa97a4f732',
+            ),
+        ),
+        base=f'{_HOME}archives/',
+        top='fgvc-aircraft-2013b',
+    ),
+)

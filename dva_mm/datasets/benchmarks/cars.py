@@ -5,17 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..record import Reading, Record
+from ..record import Benchmark, File, Published, Reading, Record, Source
 from .files import from_one_based, need, read_matlab
 
 _LABELLED = 'cars_test_annos_withlabels.mat'
 _BOX = ('bbox_x1', 'bbox_y1', 'bbox_x2', 'bbox_y2')
-_LAYOUT = f"""  ROOT/cars_annos.mat  ROOT/car_ims/*.jpg
-or, as the devkit has it,
-  ROOT/cars_train/*.jpg  ROOT/cars_test/*.jpg
-  ROOT/devkit/cars_meta.mat  ROOT/devkit/cars_train_annos.mat
-  ROOT/devkit/{_LABELLED} (a download of its own, also found in
-  ROOT; the devkit's cars_test_annos.mat has no labels)"""
 
 
 def read_cars(root: str | Path) -> Reading:
@@ -23,15 +17,10 @@ def read_cars(root: str | Path) -> Reading:
 
     The single file ``cars_annos.mat`` is taken where both layouts are; classes are in the order of
     their ids, which both share. Both hold the same images and the same official split.
-
-    Raises:
-        FileNotFoundError: if a file of the archive is missing; names source and layout.
-        ValueError: if a file is damaged, lacks the labels, or has a class without a name.
     """
     root = Path(root).expanduser()
-    source = 'https://ai.stanford.edu/~jkrause/cars/car_dataset.html'
     if (root / 'cars_annos.mat').exists():
-        need(root, ('car_ims',), 'Stanford Cars', source, _LAYOUT)
+        need(root, ('car_ims',), CARS)
         path = root / 'cars_annos.mat'
         annotations, names = read_matlab(path, 'annotations', 'class_names')
         classes = [str(name) for name in names]
@@ -47,7 +36,7 @@ def read_cars(root: str | Path) -> Reading:
         labelled = _LABELLED
     train = 'devkit/cars_train_annos.mat'
     files = ('devkit/cars_meta.mat', train, labelled, 'cars_train', 'cars_test')
-    need(root, files, 'Stanford Cars', source, _LAYOUT)
+    need(root, files, CARS)
     (names,) = read_matlab(root / 'devkit/cars_meta.mat', 'class_names')
     classes = [str(name) for name in names]
     records = []
@@ -83,3 +72,46 @@ def _records(
         box = from_one_based(*(row[side] for side in _BOX))
         records.append(Record(str(row[name]), label, bool(is_train(row)), box))
     return records
+
+
+CARS = Benchmark(
+    read_cars,
+    title='Stanford Cars',
+    homepage='https://ai.stanford.edu/~jkrause/cars/car_dataset.html',
+    layout=f"""  ROOT/cars_annos.mat  ROOT/car_ims/*.jpg
+or, as the devkit has it,
+  ROOT/cars_train/*.jpg  ROOT/cars_test/*.jpg
+  ROOT/devkit/cars_meta.mat  ROOT/devkit/cars_train_annos.mat
+  ROOT/devkit/{_LABELLED} (a download of its own, also found in
+  ROOT; the devkit's cars_test_annos.mat has no labels)""",
+    published=Published(
+        'Krause et al., 3dRR 2013; open-set: Song et al., arXiv:1511.06452',
+        open_classes=(98, 98),
+        open_images=(8054, 8131),
+        closed_images=(8144, 8041),
+    ),
+    source=Source(
+        terms='Non-commercial research. Cite Krause et al., 3D Object Representations for '
+        'Fine-Grained Categorization, 3dRR 2013. The files are gone from the homepage.',
+        root='data/stanford_cars',
+        files=(
+            File(
+                'cars_train.tgz',
+                'sha256:512b227b30e2f0a8aab9e09485786ab4479582073a144998da74d64b801fd288',
+            ),
+            File(
+                'cars_test.tgz',
+                'sha256:bffea656d6f425cba3c91c6d83336e4c5f86c6cffd8975b0f375d3a10da8e243',
+            ),
+            File(
+                'car_devkit.tgz',
+                'sha256:b97deb463af7d58b6bfaa18b2a4de9829f0f79e8ce663dfa9261bf7810e9accd',
+            ),
+            File(
+                _LABELLED,
+                'sha256:790f75be8ea34eeded134cc559332baf23e30e91367e9ddca97d26ed9b895f05',
+                place='devkit',
+            ),
+        ),
+    ),
+)

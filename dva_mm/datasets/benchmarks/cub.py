@@ -2,34 +2,19 @@
 
 from pathlib import Path
 
-from ..record import Reading, Record
-from .files import need, parse_numbers, read_table
+from ..record import Benchmark, File, Published, Reading, Record, Source
+from .files import need, parse_box, read_table
 
-_FILES = (
-    'images',
-    'images.txt',
-    'classes.txt',
-    'image_class_labels.txt',
-    'train_test_split.txt',
-    'bounding_boxes.txt',
-)
-_LAYOUT = """  ROOT/images/001.Black_footed_Albatross/*.jpg ...
-  ROOT/images.txt  ROOT/classes.txt  ROOT/image_class_labels.txt
-  ROOT/train_test_split.txt  ROOT/bounding_boxes.txt"""
+LISTS = ('images', 'classes', 'image_class_labels', 'train_test_split', 'bounding_boxes')
 
 
 def read_cub(root: str | Path) -> Reading:
     """CUB-200-2011 (Wah et al., Caltech technical report CNS-TR-2011-001), or its file format.
 
     The archive's boxes are x, y, width, height in pixels; the records hold x1, y1, x2, y2.
-
-    Raises:
-        FileNotFoundError: if a file of the archive is missing; names source and layout.
-        ValueError: if the lists disagree.
     """
     root = Path(root).expanduser()
-    source = 'https://www.vision.caltech.edu/datasets/cub_200_2011/ (CUB_200_2011.tgz)'
-    need(root, _FILES, 'CUB-200-2011', source, _LAYOUT)
+    need(root, ('images', *(f'{name}.txt' for name in LISTS)), CUB)
     classes = read_table(root / 'classes.txt')
     class_ids = sorted(classes, key=int)
     return Reading(join_lists(root, class_ids), [classes[class_id] for class_id in class_ids])
@@ -45,19 +30,13 @@ def join_lists(root: Path, class_ids: list[str]) -> list[Record]:
     Raises:
         ValueError: if the lists disagree.
     """
-    images = read_table(root / 'images.txt')
-    labels = read_table(root / 'image_class_labels.txt')
-    splits = read_table(root / 'train_test_split.txt')
-    boxes = read_table(root / 'bounding_boxes.txt')
-    for name, table in (
-        ('image_class_labels.txt', labels),
-        ('train_test_split.txt', splits),
-        ('bounding_boxes.txt', boxes),
-    ):
+    tables = {name: read_table(root / f'{name}.txt') for name in LISTS if name != 'classes'}
+    images, labels, splits, boxes = tables.values()
+    for name, table in tables.items():
         if table.keys() != images.keys():
             raise ValueError(
-                f'{root / name} names {len(table)} images, images.txt {len(images)}, and their ids '
-                'differ; unpack the archive again'
+                f'{root / name}.txt names {len(table)} images, images.txt {len(images)}, and their '
+                'ids differ; unpack the archive again'
             )
     if unknown := set(labels.values()) - set(class_ids):
         raise ValueError(
@@ -74,13 +53,38 @@ def join_lists(root: Path, class_ids: list[str]) -> list[Record]:
                 f'(test), got {splits[image_id]!r}'
             )
         place = f'{box_file}, image {image_id}'
-        x, y, width, height = parse_numbers(boxes[image_id], 4, 'x, y, width and height', place)
-        records.append(
-            Record(
-                path=folder + name,
-                label=index[labels[image_id]],
-                is_train=splits[image_id] == '1',
-                box=(x, y, x + width, y + height),
-            )
-        )
+        x, y, width, height = parse_box(boxes[image_id], 'x, y, width and height', place)
+        box = x, y, x + width, y + height
+        is_train = splits[image_id] == '1'
+        records.append(Record(folder + name, index[labels[image_id]], is_train, box))
     return records
+
+
+CUB = Benchmark(
+    read_cub,
+    title='CUB-200-2011',
+    homepage='https://www.vision.caltech.edu/datasets/cub_200_2011/',
+    layout="""  ROOT/images/001.Black_footed_Albatross/*.jpg ...
+  ROOT/images.txt  ROOT/classes.txt  ROOT/image_class_labels.txt
+  ROOT/train_test_split.txt  ROOT/bounding_boxes.txt""",
+    published=Published(
+        'Wah et al., CNS-TR-2011-001; open-set: Song et al., arXiv:1511.06452',
+        open_classes=(100, 100),
+        open_images=(5864, 5924),
+        closed_images=(5994, 5794),
+    ),
+    source=Source(
+        terms='Non-commercial research and education; the photographs belong to their '
+        'photographers. Cite Wah et al., The Caltech-UCSD Birds-200-2011 Dataset, CNS-TR-2011-001.',
+        root='data/CUB_200_2011',
+        files=(
+            File(
+                'CUB_200_2011.tgz',
+                # From TensorFlow Datasets' table; agrees with torchvision's MD5 of the same file.
+                'sha256:0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081',
+            ),
+        ),
+        base='https://data.caltech.edu/records/65de6-vp158/files/',
+        top='CUB_200_2011',
+    ),
+)

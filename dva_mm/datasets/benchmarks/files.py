@@ -1,5 +1,7 @@
 """What the readers share: missing files, text lists, MATLAB files and annotation XML."""
 
+import codecs
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,24 +9,43 @@ from xml.etree import ElementTree
 import numpy as np
 import scipy.io
 
+from ..record import Benchmark
+
 Box = tuple[float, float, float, float]
 
 
-def need(root: Path, names: Sequence[str], data_set: str, source: str, layout: str) -> None:
+def need(root: Path, names: Sequence[str], benchmark: Benchmark) -> None:
     """Raise FileNotFoundError, naming source and layout, unless ``root`` has all ``names``."""
     missing = [name for name in names if not (root / name).exists()]
     if missing:
+        files = ', '.join(file.name for file in benchmark.source.files) if benchmark.source else ''
+        source = f'{benchmark.homepage} {f"({files})" if files else ""}'.strip()
         raise FileNotFoundError(
-            f'{data_set} not found: {root.absolute()} has no {", ".join(missing)}.\n'
-            f'Official source: {source}\nExpected layout:\n{layout}\n'
+            f'{benchmark.title} not found: {root.absolute()} has no {", ".join(missing)}.\n'
+            f'Official source: {source or "your own images"}\n'
+            f'Expected layout:\n{benchmark.layout}\n'
             'Unpack it there (tools/prepare_data.py fetches and checks it), or give its folder '
             'with --cfg-options data_root=FOLDER'
         )
 
 
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8; ValueError names a file in another encoding and the remedy."""
+    content = path.read_bytes()
+    try:
+        return content.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        marks = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+        guess = 'utf-16' if content.startswith(marks) else 'cp1252'
+        raise ValueError(
+            f'{path} is not UTF-8 text (byte {error.start}); save it as UTF-8, perhaps with: '
+            f'iconv -f {guess} -t utf-8 OLD > NEW'
+        ) from error
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and text of each line; blank ends and blank lines are dropped."""
-    for number, line in enumerate(path.read_text(encoding='utf-8-sig').splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip():
             yield number, line.strip()
 
@@ -32,16 +53,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_columns(
     path: Path, columns: str, skip: int = 0, comment: str | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """Number and values of each line after the first ``skip`` ones.
+    """Number and values of each line; ValueError if one has more or fewer than the columns.
 
     Args:
         path: The list.
         columns: The names of its columns, separated by blanks.
         skip: Number of its first lines that are no entries. Defaults to 0.
         comment: What a line begins with that is no entry. Defaults to None.
-
-    Raises:
-        ValueError: if a line has more or fewer values.
     """
     for number, line in read_lines(path):
         values = line.split()
@@ -52,11 +70,7 @@ def read_columns(
 
 
 def read_table(path: Path, columns: str = 'id value') -> dict[str, str]:
-    """A file of lines ``id value``: id -> the rest of the line.
-
-    Raises:
-        ValueError: if a line has no value or an id comes twice.
-    """
+    """A file of lines ``id value``: id -> the rest of the line; ValueError if an id comes twice."""
     table: dict[str, str] = {}
     for number, line in read_lines(path):
         key, *rest = line.split(maxsplit=1)
@@ -68,32 +82,32 @@ def read_table(path: Path, columns: str = 'id value') -> dict[str, str]:
     return table
 
 
-def parse_numbers(text: str, count: int, names: str, place: str) -> tuple[float, ...]:
-    """``count`` numbers from a text such as '1 2.5 3 4'; ``names`` and ``place`` say what, where.
+def parse_box(text: str, names: str, place: str) -> Box:
+    """Four finite numbers, or ValueError; ``names`` and ``place`` say of what, where.
 
-    Raises:
-        ValueError: if there are more, fewer, or none.
+    >>> parse_box('1 2.5 3 4', 'x1, y1, x2 and y2', 'images.csv, line 2')
+    (1.0, 2.5, 3.0, 4.0)
     """
     try:
         numbers = tuple(float(value) for value in text.split())
     except ValueError:
         numbers = ()
-    if len(numbers) != count:
+    if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
         raise ValueError(f'{place}: expected {names}, got {text!r}')
     return numbers
 
 
 def from_one_based(x1: float, y1: float, x2: float, y2: float) -> Box:
-    """A box from the first to the last pixel inside, counted from 1 -> ours."""
+    """A box from the first to the last pixel inside, counted from 1 -> ours.
+
+    >>> from_one_based(1, 1, 48, 40)
+    (0.0, 0.0, 48.0, 40.0)
+    """
     return float(x1) - 1, float(y1) - 1, float(x2), float(y2)
 
 
 def read_matlab(path: Path, *names: str) -> list[np.ndarray]:
-    """Variables of a MATLAB file, flat: numbers, strings of a cell array, or structs.
-
-    Raises:
-        ValueError: if the file is damaged or lacks a variable.
-    """
+    """Variables of a MATLAB file, flat: numbers, strings of a cell array, or structs."""
     try:
         content = scipy.io.loadmat(path, squeeze_me=True)
     except Exception as error:  # a damaged file makes SciPy raise almost anything
@@ -106,11 +120,7 @@ def read_matlab(path: Path, *names: str) -> list[np.ndarray]:
 
 
 def read_xml_boxes(path: Path) -> list[Box]:
-    """The boxes of a PASCAL VOC annotation as they are written: xmin, ymin, xmax, ymax.
-
-    Raises:
-        ValueError: if the file is missing or no such annotation.
-    """
+    """The boxes of a PASCAL VOC annotation as they are written: xmin, ymin, xmax, ymax."""
     try:
         objects = ElementTree.parse(path).getroot().iter('bndbox')
         return [
@@ -121,6 +131,16 @@ def read_xml_boxes(path: Path) -> list[Box]:
         raise ValueError(f'{path} is not a readable annotation: {error}') from error
 
 
+def agree(table: dict, key: object, value: object, place: str) -> None:
+    """Note the value of a key; ValueError if it had another before."""
+    if table.setdefault(key, value) != value:
+        raise ValueError(f'{place}: {key!r} belongs to {value!r} and to {table[key]!r}')
+
+
 def area(box: Box) -> float:
-    """Area of a box."""
+    """Area of a box.
+
+    >>> area((0, 0, 4, 3))
+    12
+    """
     return (box[2] - box[0]) * (box[3] - box[1])

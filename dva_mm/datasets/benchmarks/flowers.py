@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ..record import Reading, Record
+from ..record import Benchmark, File, Published, Reading, Record, Source
 from .files import need, read_matlab
 
-_LAYOUT = '  ROOT/jpg/image_00001.jpg ...\n  ROOT/imagelabels.mat  ROOT/setid.mat'
+_HOME = 'https://www.robots.ox.ac.uk/~vgg/data/flowers/102/'
 
 
 def read_flowers(root: str | Path) -> Reading:
@@ -14,18 +14,9 @@ def read_flowers(root: str | Path) -> Reading:
     The official training and validation images (``trnid``, ``valid``: 10 a class each) both train,
     the others (``tstid``) test. Papers differ: some train on ``trnid`` alone, some exchange the
     sides. The archive has neither boxes nor names; the classes are named by their numbers.
-
-    Raises:
-        FileNotFoundError: if a file of the archive is missing; names source and layout.
-        ValueError: if a file is damaged or the lists disagree.
     """
     root = Path(root).expanduser()
-    source = (
-        'https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ '
-        '(102flowers.tgz, imagelabels.mat, setid.mat)'
-    )
-    files = ('jpg', 'imagelabels.mat', 'setid.mat')
-    need(root, files, 'Oxford Flowers-102', source, _LAYOUT)
+    need(root, ('jpg', 'imagelabels.mat', 'setid.mat'), FLOWERS)
     (labels,) = read_matlab(root / 'imagelabels.mat', 'labels')
     numbers = [int(label) for label in labels]
     sides = read_matlab(root / 'setid.mat', 'trnid', 'valid', 'tstid')
@@ -42,12 +33,40 @@ def read_flowers(root: str | Path) -> Reading:
         )
     index = {number: i for i, number in enumerate(sorted(set(numbers)))}
     records = [
-        Record(
-            path=str(root / 'jpg' / f'image_{image:05d}.jpg'),
-            label=index[number],
-            is_train=is_train[image],
-            box=None,
-        )
+        Record(str(root / 'jpg' / f'image_{image:05d}.jpg'), index[number], is_train[image], None)
         for image, number in enumerate(numbers, start=1)
     ]
     return Reading(records, [f'{number:03d}' for number in index])
+
+
+# The checksums are from TensorFlow Datasets' table and agree with torchvision's MD5s.
+FLOWERS = Benchmark(
+    read_flowers,
+    title='Oxford Flowers-102',
+    homepage=_HOME,
+    layout='  ROOT/jpg/image_00001.jpg ...\n  ROOT/imagelabels.mat  ROOT/setid.mat',
+    published=Published(
+        'Nilsback and Zisserman, ICVGIP 2008', open_classes=(51, 51), closed_images=(2040, 6149)
+    ),
+    source=Source(
+        terms='Research; the photographs belong to their owners. Cite Nilsback and Zisserman, '
+        'Automated Flower Classification over a Large Number of Classes, ICVGIP 2008.',
+        root='data/flowers102',
+        files=(
+            File(
+                '102flowers.tgz',
+                'sha256:2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246',
+            ),
+            File(
+                'imagelabels.mat',
+                'sha256:4903e94206bac23bf772aadf06451916df56b58fc483a62db32a97b82656651d',
+            ),
+            File(
+                'setid.mat',
+                'sha256:46b8678f91fd95d3c8f4feab80d271a6c834a1dd896fe29fd3e6ad9ce5c8dccd',
+            ),
+        ),
+        base=_HOME,
+        boxes=False,
+    ),
+)

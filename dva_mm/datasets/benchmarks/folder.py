@@ -1,22 +1,18 @@
-"""Any folder of images, and any CSV file of images."""
+"""Any folder of images: a sub-folder a class, or a folder a side with a sub-folder a class."""
 
-import csv
+import os
+from collections import defaultdict
 from pathlib import Path
 
-from ..record import Reading, Record
-from .files import need, parse_numbers
+from ..record import Benchmark, Reading, Record
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm')
-_SPLITS = {  # value of the column -> is_train, is_query
-    'train': (True, None),
-    'test': (False, None),
-    'query': (False, True),
-    'gallery': (False, False),
-}
-_CORNERS = ('x1', 'y1', 'x2', 'y2')
-_CSV_LAYOUT = """  ROOT/images.csv, or data_root=ANY/FILE.csv, with a header and one line an image:
-  path,label[,split][,x1,y1,x2,y2]
-  birds/1.jpg,owl,train,10,20,110,220"""
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp', '.ppm', '.pgm')
+IMAGE_SUFFIXES += ('.tif', '.tiff')
+_SIDES = dict.fromkeys(('train', 'training'), 'train')
+_SIDES |= dict.fromkeys(('val', 'valid', 'validation'), 'val')
+_SIDES |= dict.fromkeys(('test', 'testing'), 'test')
+_BESIDE = 'files beside the classes'
+_SHOWN = 3
 
 
 def read_folder(root: str | Path) -> Reading:
@@ -25,85 +21,122 @@ def read_folder(root: str | Path) -> Reading:
     Classes are the sub-folders in the order of their names; images are found at any depth below.
     There is no official split and there are no boxes.
 
+    Sub-folders ``train``, ``val`` and ``test`` are not classes but an official split, and hold the
+    classes: ``train`` and ``val`` train, ``test`` tests; without ``test``, ``val`` tests. Classes
+    of the same name on both sides are the same class. Of one side alone the classes are read.
+
+    Links, hidden folders, files beside the classes and files of other kinds are left out, and the
+    remarks of the reading say so.
+
     Raises:
         FileNotFoundError: if the folder does not exist, or holds no sub-folder with images.
+        ValueError: if ``train``, ``val`` and ``test`` lie beside other classes, or hold images
+            that are in no class.
     """
     root = Path(root).expanduser()
-    layout = '  ROOT/class_a/*.jpg\n  ROOT/class_b/*.jpg ...'
     if not root.is_dir():
         raise FileNotFoundError(
-            f'Image folder not found: {root.absolute()}.\nExpected layout:\n{layout}\n'
+            f'Image folder not found: {root.absolute()}.\nExpected layout:\n{FOLDER.layout}\n'
             'Give the folder with --cfg-options data_root=FOLDER'
         )
-    records, names = [], []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        files = sorted(f for f in folder.rglob('*') if f.suffix.lower() in IMAGE_SUFFIXES)
-        if files:
-            records += [Record(str(file), len(names), None, None) for file in files]
-            names.append(folder.name)
+    left_out: dict[str, list[str]] = defaultdict(list)
+    found = [(label, None, files) for label, files in _classes(root, left_out).items()]
+    sides = {label: _SIDES[label.lower()] for label, _, _ in found if label.lower() in _SIDES}
+    others = [label for label, _, _ in found if label not in sides]
+    if len(set(sides.values())) > 1 and others:
+        raise ValueError(
+            f'{root} holds {", ".join(sides)}, a split, beside {others[0]!r}, a class. '
+            'Move one of them elsewhere, or rename the folders if all of them are classes'
+        )
+    if sides and not others:
+        training = ('train', 'val') if 'test' in sides.values() else ('train',)
+        found = []
+        for name, side in sides.items():
+            loose: dict[str, list[str]] = defaultdict(list)
+            is_train = side in training if len(sides) > 1 else None
+            of_side = _classes(root / name, loose)
+            found += [(label, is_train, files) for label, files in of_side.items()]
+            if images := [path for path in loose[_BESIDE] if _is_image(path)]:
+                raise ValueError(
+                    f'{images[0]} is in no class: {root / name} is a side of a split and needs a '
+                    f'sub-folder a class; rename it if it is a class.\nExpected layout:\n'
+                    f'{FOLDER.layout}'
+                )
+    names = sorted({label for label, _, _ in found})
     if not names:
         raise FileNotFoundError(
             f'{root.absolute()} holds no sub-folder with images '
-            f'({", ".join(IMAGE_SUFFIXES)}).\nExpected layout:\n{layout}'
+            f'({", ".join(IMAGE_SUFFIXES)}).\nExpected layout:\n{FOLDER.layout}'
+            + ''.join(f'\n{remark}' for remark in _remarks(root, left_out))
         )
-    return Reading(records, names)
-
-
-def read_csv(root: str | Path) -> Reading:
-    """A CSV file with a header: ``path,label[,split][,x1,y1,x2,y2]``, columns in any order.
-
-    ``path`` is absolute or below the file's folder. ``split`` is train or test, or query and
-    gallery for the two parts of a test side. Boxes are in pixels, x2 and y2 the first column and
-    row outside; an image may leave all four empty. Classes are in the order of their names, as
-    numbers where all of them are numbers.
-
-    An image may stand on several lines, of the same or of different labels: once for each object,
-    with its box. Only training looks at boxes, so on the test side such images have one embedding
-    and several labels; list each of them once there.
-
-    Args:
-        root: The file, or a folder with a file ``images.csv``.
-
-    Raises:
-        FileNotFoundError: if there is no such file; names the layout.
-        ValueError: if a column is missing or a line is malformed.
-    """
-    file = Path(root).expanduser()
-    if file.suffix.lower() != '.csv':
-        file = file / 'images.csv'
-    need(file.parent, (file.name,), 'CSV file', 'a list of your own images', _CSV_LAYOUT)
-    rows: list[tuple[str, str, tuple, tuple | None]] = []
-    with file.open(newline='', encoding='utf-8-sig') as stream:
-        table = csv.DictReader(stream, skipinitialspace=True, restval='')
-        table.fieldnames = columns = [name.strip() for name in table.fieldnames or ()]
-        boxed = [name for name in _CORNERS if name in columns]
-        missing = [name for name in ('path', 'label') if name not in columns]
-        if missing or len(boxed) not in (0, 4):
-            raise ValueError(f'{file} has columns {columns}; expected\n{_CSV_LAYOUT}')
-        for row in table:
-            place = f'{file}, line {table.line_num}'
-            if None in row:
-                raise ValueError(f'{place}: more values than the {len(columns)} columns')
-            row = {name: value.strip() for name, value in row.items()}
-            if not any(row.values()):
-                continue
-            side = _SPLITS.get(row['split']) if 'split' in row else (None, None)
-            if not row['path'] or not row['label'] or side is None:
-                raise ValueError(
-                    f'{place}: expected a path, a label and a split out of {list(_SPLITS)}, got '
-                    f'{row}'
-                )
-            corners = ' '.join(row[name] for name in boxed).strip()
-            box = parse_numbers(corners, 4, 'x1, y1, x2 and y2', place) if corners else None
-            rows.append((str(file.parent / row['path']), row['label'], side, box))
-    if len({is_query is None for _, _, (is_train, is_query), _ in rows if not is_train}) > 1:
-        raise ValueError(f'{file}: split has test beside query and gallery; use one or the other')
-    names = sorted({label for _, label, _, _ in rows})
-    if all(name.isdecimal() for name in names):
-        names.sort(key=int)
     index = {name: i for i, name in enumerate(names)}
     records = [
-        Record(path, index[label], is_train, box, is_query)
-        for path, label, (is_train, is_query), box in rows
+        Record(file, index[label], is_train, None)
+        for label, is_train, files in found
+        for file in files
     ]
-    return Reading(records, names)
+    return Reading(records, names, remarks=_remarks(root, left_out))
+
+
+def _classes(root: Path, left_out: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The images of each sub-folder that has some."""
+    classes = {}
+    for entry in _entries(root, left_out):
+        if not entry.is_dir():
+            left_out[_BESIDE].append(entry.path)
+        elif files := _images(entry.path, left_out):
+            classes[entry.name] = files
+        else:
+            left_out['folders without images'].append(entry.path)
+    return classes
+
+
+def _images(folder: str, left_out: dict[str, list[str]]) -> list[str]:
+    """The image files at any depth below a folder, in the order of their paths."""
+    files = []
+    for entry in _entries(folder, left_out):
+        if entry.is_dir():
+            files += _images(entry.path, left_out)
+        elif entry.is_file() and _is_image(entry.name):
+            files.append(entry.path)
+        else:
+            left_out['files that are no images by their names'].append(entry.path)
+    return files
+
+
+def _entries(folder: str | Path, left_out: dict[str, list[str]]) -> list[os.DirEntry]:
+    """The files and folders in a folder, by name; no links, nothing hidden."""
+    kept = []
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith('.') or entry.name == '__MACOSX':
+            if not entry.is_file() or _is_image(entry.name):  # .DS_Store and its like are no news
+                left_out['hidden'].append(entry.path)
+        elif entry.is_symlink():
+            left_out['links'].append(entry.path)
+        else:
+            kept.append(entry)
+    return kept
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _remarks(root: Path, left_out: dict[str, list[str]]) -> tuple[str, ...]:
+    return tuple(
+        f'left out {len(paths):,} {kind}: '
+        + ', '.join(os.path.relpath(path, root) for path in paths[:_SHOWN])
+        + ', ...' * (len(paths) > _SHOWN)
+        for kind, paths in left_out.items()
+    )
+
+
+FOLDER = Benchmark(
+    read_folder,
+    title='Any folder of images',
+    layout="""  ROOT/class_a/*.jpg
+  ROOT/class_b/*.jpg ...
+or, with a split,
+  ROOT/train/class_a/*.jpg ...
+  ROOT/test/class_a/*.jpg ...""",
+)

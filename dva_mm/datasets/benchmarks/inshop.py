@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-from ..record import Reading, Record
-from .files import Box, from_one_based, need, parse_numbers, read_columns
+from ..record import Benchmark, File, Published, Reading, Record, Source
+from .files import Box, from_one_based, need, parse_box, read_columns
 
 _STATUS = ('train', 'query', 'gallery')
-_LAYOUT = """  ROOT/Eval/list_eval_partition.txt (also found in ROOT)
-  ROOT/Img/img/WOMEN/Dresses/id_00000002/*.jpg ... (img.zip; ROOT/img also serves)
-  ROOT/Anno/list_bbox_inshop.txt (optional, also found in ROOT)"""
 
 
 def read_inshop(root: str | Path) -> Reading:
@@ -19,19 +16,11 @@ def read_inshop(root: str | Path) -> Reading:
     The boxes are those of the small pictures (``img.zip``); without their file there are none. The
     data set does not say whether their corners count from 0 or from 1: here the first pixel is
     taken to be 1, and x_2 and y_2 to lie inside. If that is wrong, boxes are a pixel off.
-
-    Raises:
-        FileNotFoundError: if a file of the archive is missing; names source and layout.
-        ValueError: if a list is malformed, an item is on both sides, or an image has no box.
     """
     root = Path(root).expanduser()
     partition = _either(root, 'Eval/list_eval_partition.txt', 'list_eval_partition.txt')
     images = _either(root, 'Img/img', 'img')
-    source = (
-        'https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html '
-        '(Img/img.zip, Eval and Anno)'
-    )
-    need(root, (partition, images), 'In-Shop Clothes Retrieval', source, _LAYOUT)
+    need(root, (partition, images), INSHOP)
     path = root / partition
     entries: list[tuple[str, str, str]] = []
     items: dict[str, tuple[bool, str]] = {}
@@ -68,6 +57,33 @@ def _read_boxes(path: Path) -> dict[str, Box]:
         columns = 'image_name clothes_type pose_type x_1 y_1 x_2 y_2'
         for number, (file, _, _, *corners) in read_columns(path, columns, skip=2):
             place = f'{path}, line {number}'
-            numbers = parse_numbers(' '.join(corners), 4, 'x_1, y_1, x_2 and y_2', place)
+            numbers = parse_box(' '.join(corners), 'x_1, y_1, x_2 and y_2', place)
             boxes[file] = from_one_based(*numbers)
     return boxes
+
+
+INSHOP = Benchmark(
+    read_inshop,
+    title='In-Shop Clothes Retrieval',
+    homepage='https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html',
+    layout="""  ROOT/Eval/list_eval_partition.txt (also found in ROOT)
+  ROOT/Img/img/WOMEN/Dresses/id_00000002/*.jpg ... (img.zip; ROOT/img also serves)
+  ROOT/Anno/list_bbox_inshop.txt (optional, also found in ROOT)""",
+    published=Published(
+        'Liu et al., CVPR 2016',
+        open_classes=(3997, 3985),
+        open_images=(25882, 26830),
+        queries=14218,
+    ),
+    source=Source(
+        terms='Non-commercial research only, from a Google Drive folder. Cite Liu et al., '
+        'DeepFashion: Powering Robust Clothes Recognition and Retrieval with Rich Annotations, '
+        'CVPR 2016.',
+        root='data/In-shop',
+        files=(
+            File('img.zip', place='Img'),
+            File('list_eval_partition.txt', place='Eval'),
+            File('list_bbox_inshop.txt', place='Anno'),
+        ),
+    ),
+)

@@ -2,22 +2,9 @@
 
 from pathlib import Path
 
-from ..record import Reading
-from .cub import join_lists
+from ..record import Benchmark, File, Published, Reading, Source
+from .cub import LISTS, join_lists
 from .files import need, read_table
-
-_FILES = (
-    'images',
-    'images.txt',
-    'classes.txt',
-    'hierarchy.txt',
-    'image_class_labels.txt',
-    'train_test_split.txt',
-    'bounding_boxes.txt',
-)
-_LAYOUT = """  ROOT/images/0817/*.jpg ...
-  ROOT/images.txt  ROOT/classes.txt  ROOT/hierarchy.txt  ROOT/image_class_labels.txt
-  ROOT/train_test_split.txt  ROOT/bounding_boxes.txt"""
 
 
 def read_nabirds(root: str | Path) -> Reading:
@@ -27,14 +14,9 @@ def read_nabirds(root: str | Path) -> Reading:
     in the order of their ids. Their super-classes are the nodes just below the root (22 groups
     such as 'Loons'): a direct parent is a species for some of the classes and a family for others.
     The first 255 of the 555 classes train in the open-set protocol.
-
-    Raises:
-        FileNotFoundError: if a file of the archive is missing; names source and layout.
-        ValueError: if the lists disagree.
     """
     root = Path(root).expanduser()
-    source = 'https://dl.allaboutbirds.org/nabirds (nabirds.tar.gz)'
-    need(root, _FILES, 'NABirds', source, _LAYOUT)
+    need(root, ('images', *(f'{name}.txt' for name in (*LISTS, 'hierarchy'))), NABIRDS)
     names = read_table(root / 'classes.txt')
     with_images = set(read_table(root / 'image_class_labels.txt').values())
     class_ids = sorted(names.keys() & with_images, key=int)
@@ -54,3 +36,24 @@ def _group(node: str, parents: dict[str, str], root: Path) -> str:
         if steps > len(parents):
             raise ValueError(f'{root / "hierarchy.txt"}: class {start} is its own ancestor')
     return node
+
+
+NABIRDS = Benchmark(
+    read_nabirds,
+    title='NABirds',
+    homepage='https://dl.allaboutbirds.org/nabirds',
+    layout="""  ROOT/images/0817/*.jpg ...
+  ROOT/images.txt  ROOT/classes.txt  ROOT/hierarchy.txt  ROOT/image_class_labels.txt
+  ROOT/train_test_split.txt  ROOT/bounding_boxes.txt""",
+    published=Published(
+        'Van Horn et al., CVPR 2015', open_classes=(255, 300), closed_images=(23929, 24633)
+    ),
+    source=Source(
+        terms="Non-commercial research and education, under the Cornell Lab of Ornithology's "
+        'terms, which a form asks to accept. Cite Van Horn et al., Building a Bird Recognition App '
+        'and Large Scale Dataset with Citizen Scientists, CVPR 2015.',
+        root='data/nabirds',
+        files=(File('nabirds.tar.gz'),),
+        top='nabirds',
+    ),
+)

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from ..record import Reading, Record
-from .files import need, read_columns
+from ..record import Benchmark, File, Published, Reading, Record, Source
+from .files import agree, need, read_columns
 
 _SIDES = ('trainval', 'test')
 _SPECIES = {'1': 'cat', '2': 'dog'}
-_LAYOUT = """  ROOT/images/Abyssinian_1.jpg ...
-  ROOT/annotations/trainval.txt  ROOT/annotations/test.txt"""
+_HOME = 'https://www.robots.ox.ac.uk/~vgg/data/pets/'
 
 
 def read_pets(root: str | Path) -> Reading:
@@ -17,15 +16,9 @@ def read_pets(root: str | Path) -> Reading:
     Records have no box: the archive's (``annotations/xmls``) are of the head, not of the animal,
     and only training images have one. ``annotations/list.txt`` holds the same lines as the two
     lists of the official split and is not read.
-
-    Raises:
-        FileNotFoundError: if a file of the archive is missing; names source and layout.
-        ValueError: if the lists are malformed or disagree.
     """
     root = Path(root).expanduser()
-    source = 'https://www.robots.ox.ac.uk/~vgg/data/pets/ (images.tar.gz, annotations.tar.gz)'
-    files = ('images', *(f'annotations/{side}.txt' for side in _SIDES))
-    need(root, files, 'Oxford-IIIT Pets', source, _LAYOUT)
+    need(root, ('images', *(f'annotations/{side}.txt' for side in _SIDES)), PETS)
     entries: list[tuple[str, int, bool]] = []
     breeds: dict[int, tuple[str, str]] = {}
     for side in _SIDES:
@@ -38,11 +31,7 @@ def read_pets(root: str | Path) -> Reading:
                     f'species 1 (cat) or 2 (dog), got {" ".join(values)!r}'
                 )
             breed = image.rpartition('_')[0], _SPECIES[species]
-            if breeds.setdefault(int(class_id), breed) != breed:
-                raise ValueError(
-                    f'{path}, line {number}: class {class_id} is {breed}, elsewhere '
-                    f'{breeds[int(class_id)]}'
-                )
+            agree(breeds, int(class_id), breed, f'{path}, line {number}')
             entries.append((image, int(class_id), side == 'trainval'))
     index = {class_id: i for i, class_id in enumerate(sorted(breeds))}
     records = [
@@ -51,3 +40,35 @@ def read_pets(root: str | Path) -> Reading:
     ]
     names = [breeds[class_id] for class_id in index]
     return Reading(records, [name for name, _ in names], [species for _, species in names])
+
+
+# The checksums are from TensorFlow Datasets' table and agree with torchvision's MD5s.
+PETS = Benchmark(
+    read_pets,
+    title='Oxford-IIIT Pets',
+    homepage=_HOME,
+    layout="""  ROOT/images/Abyssinian_1.jpg ...
+  ROOT/annotations/trainval.txt  ROOT/annotations/test.txt""",
+    published=Published(
+        'Parkhi et al., CVPR 2012, and the lists of the archive',
+        open_classes=(18, 19),
+        closed_images=(3680, 3669),
+    ),
+    source=Source(
+        terms='CC BY-SA 4.0; the photographs belong to their owners. Cite Parkhi et al., Cats and '
+        'Dogs, CVPR 2012.',
+        root='data/oxford-iiit-pet',
+        files=(
+            File(
+                'images.tar.gz',
+                'sha256:67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d',
+            ),
+            File(
+                'annotations.tar.gz',
+                'sha256:52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91',
+            ),
+        ),
+        base=f'{_HOME}data/',
+        boxes=False,
+    ),
+)

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import archives
 import pytest
 from archives.pictures import Sample, samples
-from scipy.io import loadmat, savemat
-from tiny_data import HEIGHT, WIDTH, write_cub
+from tiny_data import write_cub
 
-from dva_mm.datasets import READERS, Record
+from dva_mm.datasets import BENCHMARKS, Record
 
 
 class Format(NamedTuple):
@@ -182,7 +181,7 @@ def expected_record(spec: Format, root: Path, sample: Sample, number: int) -> Re
 
 def test_every_image_has_its_label_side_and_box(archive: tuple[Format, Path]):
     spec, root = archive
-    reading = READERS[spec.reader](root)
+    reading = BENCHMARKS[spec.reader].read(root)
     counts, wanted = {True: 0, False: 0}, []
     for sample in samples(4, 4):
         counts[sample.is_train] += 1
@@ -192,24 +191,24 @@ def test_every_image_has_its_label_side_and_box(archive: tuple[Format, Path]):
     assert reading.super_classes == spec.super_classes
     assert reading.train_classes == spec.train_classes
     assert all(Path(record.path).is_file() for record in reading.records)
-    assert READERS[spec.reader](str(root)) == reading
+    assert BENCHMARKS[spec.reader].read(str(root)) == reading
 
 
 def test_no_image_is_opened(archive: tuple[Format, Path]):
     spec, root = archive
-    before = READERS[spec.reader](root)
+    before = BENCHMARKS[spec.reader].read(root)
     for record in before.records:
         Path(record.path).unlink()
-    assert READERS[spec.reader](root) == before
+    assert BENCHMARKS[spec.reader].read(root) == before
 
 
 def test_windows_line_ends_and_blank_ends_do_no_harm(archive: tuple[Format, Path]):
     spec, root = archive
-    before = READERS[spec.reader](root)
+    before = BENCHMARKS[spec.reader].read(root)
     for file in [*root.rglob('*.txt'), *root.rglob('*.csv')]:
         text = file.read_text().replace('\n', ' \t\r\n')
         file.write_text(f'\ufeff{text} \r\n', newline='')
-    assert READERS[spec.reader](root) == before
+    assert BENCHMARKS[spec.reader].read(root) == before
 
 
 def test_a_missing_file_is_named_with_folder_source_and_layout(archive: tuple[Format, Path]):
@@ -218,51 +217,9 @@ def test_a_missing_file_is_named_with_folder_source_and_layout(archive: tuple[Fo
     for name in spec.needed:
         (root / name).rename(root / 'elsewhere')
         with pytest.raises(FileNotFoundError) as error:
-            READERS[spec.reader](root)
+            BENCHMARKS[spec.reader].read(root)
         message = str(error.value)
         assert str(root) in message and name in message
         assert 'Official source: ' in message and 'Expected layout:\n  ROOT/' in message
         assert 'http' in message or spec.reader == 'csv'
         (root / 'elsewhere').rename(root / name)
-
-
-@pytest.mark.parametrize('reader', ['cars', 'dogs', 'nabirds', 'inshop', 'inaturalist', 'csv'])
-def test_a_missing_folder_is_named(tmp_path: Path, reader: str):
-    with pytest.raises(FileNotFoundError, match='nowhere has no '):
-        READERS[reader](tmp_path / 'nowhere')
-
-
-def whole_picture(name: str, root: Path) -> None:
-    """Write, as the archive counts, a box around every pixel of the first picture."""
-    if name == 'cars single':
-        content = loadmat(root / 'cars_annos.mat')
-        first = content['annotations'][0, 0]
-        first['bbox_x1'], first['bbox_y1'] = [[1]], [[1]]
-        first['bbox_x2'], first['bbox_y2'] = [[WIDTH]], [[HEIGHT]]
-        savemat(root / 'cars_annos.mat', {k: content[k] for k in ('annotations', 'class_names')})
-        return
-    path, line = {
-        'aircraft': ('data/images_box.txt', f'0000001 1 1 {WIDTH} {HEIGHT}'),
-        'nabirds': ('bounding_boxes.txt', f'{{id}} 0 0 {WIDTH} {HEIGHT}'),
-        'inshop': ('Anno/list_bbox_inshop.txt', f'{{id}} 3 1 001 001 {WIDTH:03d} {HEIGHT:03d}'),
-        'dogs': ('Annotation/n02080000-breed-1/n02080000_1', ''),
-    }[name]
-    lines = (root / path).read_text().splitlines()
-    if name == 'dogs':
-        for side, value in (('xmax', WIDTH - 1), ('ymax', HEIGHT - 1)):
-            at = next(i for i, text in enumerate(lines) if side in text)
-            lines[at] = f'<{side}>{value}</{side}>'
-    else:
-        at = 2 if name == 'inshop' else 0
-        lines[at] = line.format(id=lines[at].split()[0])
-    (root / path).write_text('\n'.join(lines))
-
-
-@pytest.mark.parametrize('name', ['cars single', 'aircraft', 'nabirds', 'inshop', 'dogs'])
-def test_a_box_around_every_pixel_has_the_size_of_the_picture(
-    name: str, written: dict[str, Path], tmp_path: Path
-):
-    root = Path(shutil.copytree(written[name], tmp_path / 'copy'))
-    whole_picture(name, root)
-    first = READERS[FORMATS[name].reader](root).records[0]
-    assert first.box == (0, 0, WIDTH, HEIGHT)

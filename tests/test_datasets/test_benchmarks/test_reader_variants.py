@@ -6,28 +6,12 @@ from pathlib import Path
 import archives
 import pytest
 
-from dva_mm.datasets import READERS, Record, read_csv
-
-
-def test_a_csv_file_of_any_name_with_columns_in_any_order(tmp_path: Path):
-    (tmp_path / 'my birds.CSV').write_text(
-        'label, path , split\n10,"a, b.jpg",query\n\n9,/c.jpg,gallery\n10,d.jpg,train\n'
-    )
-    assert read_csv(tmp_path / 'my birds.CSV')[:2] == (
-        [
-            Record(str(tmp_path / 'a, b.jpg'), 1, False, None, True),
-            Record('/c.jpg', 0, False, None, False),
-            Record(str(tmp_path / 'd.jpg'), 1, True, None, None),
-        ],
-        ['9', '10'],
-    )
-    (tmp_path / 'words.csv').write_text('path,label\na.jpg,10\nb.jpg,9\nc.jpg,x\n')
-    assert read_csv(tmp_path / 'words.csv').classes == ['10', '9', 'x']
+from dva_mm.datasets import BENCHMARKS
 
 
 def test_classes_follow_the_numbers_of_their_ids(tmp_path: Path):
     archives.write_nabirds(tmp_path, num_classes=95, images_per_class=1)  # ids 10 to 104
-    names = READERS['nabirds'](tmp_path).classes
+    names = BENCHMARKS['nabirds'].read(tmp_path).classes
     assert names == [f'Duck {i} (Adult male)' for i in range(1, 96)]
 
 
@@ -36,45 +20,45 @@ def test_nabirds_trains_on_255_of_555_classes(tmp_path: Path, monkeypatch: pytes
         'archives.text.save', lambda path, image: path.parent.mkdir(parents=True, exist_ok=True)
     )
     archives.write_nabirds(tmp_path, num_classes=555, images_per_class=1)
-    assert READERS['nabirds'](tmp_path).train_classes == frozenset(range(255))
+    assert BENCHMARKS['nabirds'].read(tmp_path).train_classes == frozenset(range(255))
 
 
 def test_cars_labels_of_the_test_side_may_lie_beside_the_devkit(tmp_path: Path):
     archives.write_cars_devkit(tmp_path)
-    before = READERS['cars'](tmp_path)
+    before = BENCHMARKS['cars'].read(tmp_path)
     name = 'cars_test_annos_withlabels.mat'
     (tmp_path / 'devkit' / name).rename(tmp_path / name)
-    assert READERS['cars'](tmp_path) == before
+    assert BENCHMARKS['cars'].read(tmp_path) == before
     (tmp_path / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f'has no devkit/{name}.*(?s:.)*has no labels'):
-        READERS['cars'](tmp_path)
+    with pytest.raises(FileNotFoundError, match=name):
+        BENCHMARKS['cars'].read(tmp_path)
 
 
 def test_dogs_lists_may_lie_in_a_folder(tmp_path: Path):
     archives.write_dogs(tmp_path)
-    before = READERS['dogs'](tmp_path)
+    before = BENCHMARKS['dogs'].read(tmp_path)
     (tmp_path / 'lists').mkdir()
     for side in ('train', 'test'):
         (tmp_path / f'{side}_list.mat').rename(tmp_path / 'lists' / f'{side}_list.mat')
-    assert READERS['dogs'](tmp_path) == before
+    assert BENCHMARKS['dogs'].read(tmp_path) == before
 
 
 def test_a_dog_without_a_box_has_none(tmp_path: Path):
     archives.write_dogs(tmp_path)
     path = tmp_path / 'Annotation/n02080001-breed-2/n02080001_3'
     path.write_text('<annotation><folder>x</folder></annotation>')
-    boxes = {record.path[-13:]: record.box for record in READERS['dogs'](tmp_path).records}
+    boxes = {record.path[-13:]: record.box for record in BENCHMARKS['dogs'].read(tmp_path).records}
     assert boxes['02080001_3.jpg'[-13:]] is None
     assert list(boxes.values()).count(None) == 1
 
 
 def test_inshop_without_boxes_and_with_pictures_in_the_root(tmp_path: Path):
     archives.write_inshop(tmp_path, boxes=False)
-    records = READERS['inshop'](tmp_path).records
+    records = BENCHMARKS['inshop'].read(tmp_path).records
     assert {record.box for record in records} == {None}
     (tmp_path / 'Img/img').rename(tmp_path / 'img')
     (tmp_path / 'Eval/list_eval_partition.txt').rename(tmp_path / 'list_eval_partition.txt')
-    moved = READERS['inshop'](tmp_path).records
+    moved = BENCHMARKS['inshop'].read(tmp_path).records
     assert [r.path.replace('/Img/', '/') for r in records] == [r.path for r in moved]
     assert all(Path(record.path).is_file() for record in moved)
 
@@ -83,7 +67,7 @@ def test_inaturalist_without_lists_halves_and_takes_names_boxes_and_supercategor
     tmp_path: Path,
 ):
     archives.write_inaturalist(tmp_path)
-    assert READERS['inaturalist'](tmp_path).train_classes is None
+    assert BENCHMARKS['inaturalist'].read(tmp_path).train_classes is None
     names = [dict(id=i, name=f'Anas {i}', supercategory='Aves') for i in (3, 1, 2, 0)]
     (tmp_path / 'categories.json').write_text(json.dumps(names))
     content = json.loads((tmp_path / 'val2018.json').read_text())
@@ -91,14 +75,14 @@ def test_inaturalist_without_lists_halves_and_takes_names_boxes_and_supercategor
     first['bbox'] = [1, 2, 3, 4]
     content['annotations'].append({**first, 'bbox': [10, 20, 30, 40.5]})
     (tmp_path / 'val2018.json').write_text(json.dumps(content))
-    reading = READERS['inaturalist'](tmp_path)
+    reading = BENCHMARKS['inaturalist'].read(tmp_path)
     assert reading.classes == ['Anas 0', 'Anas 1', 'Anas 2', 'Anas 3']
     assert reading.super_classes == ['Aves'] * 4
     assert [record.box for record in reading.records if record.box] == [(10, 20, 40, 60.5)]
     for category in names:
         del category['supercategory']
     (tmp_path / 'categories.json').write_text(json.dumps(names))
-    assert READERS['inaturalist'](tmp_path).super_classes is None
+    assert BENCHMARKS['inaturalist'].read(tmp_path).super_classes is None
 
 
 def write_box_file(root: Path, name: str, boxes: dict[str, list[tuple]]) -> None:
@@ -125,11 +109,11 @@ def write_inaturalist_2017(root: Path) -> list[str]:
 def test_inaturalist_2017_has_its_boxes_in_files_of_their_own(tmp_path: Path):
     first, second, *_ = write_inaturalist_2017(tmp_path)
     (test,) = json.loads((tmp_path / 'val2017.json').read_text())['images'][:1]
-    before = READERS['inaturalist'](tmp_path)
+    before = BENCHMARKS['inaturalist'].read(tmp_path)
     boxes = {first: [(1, 2, 3, 4), (10, 20, 30, 40.5), (5, 5, 5, 5)], second: []}
     write_box_file(tmp_path, 'train_2017_bboxes.json', boxes | {'elsewhere.jpg': [(0, 0, 1, 1)]})
     write_box_file(tmp_path, 'val_2017_bboxes.json', {test['file_name']: [(3, 2, 7, 1)]})
-    reading = READERS['inaturalist'](tmp_path)
+    reading = BENCHMARKS['inaturalist'].read(tmp_path)
     found = {record.path: record.box for record in reading.records if record.box}
     assert found == {
         f'{tmp_path}/{first}': (10, 20, 40, 60.5),
@@ -137,38 +121,52 @@ def test_inaturalist_2017_has_its_boxes_in_files_of_their_own(tmp_path: Path):
     }
     assert [record._replace(box=None) for record in reading.records] == before.records
     (tmp_path / 'val_2017_bboxes.json').unlink()
-    assert sum(record.box is not None for record in READERS['inaturalist'](tmp_path).records) == 1
+    assert (
+        sum(record.box is not None for record in BENCHMARKS['inaturalist'].read(tmp_path).records)
+        == 1
+    )
 
 
 def test_boxes_of_other_images_are_refused(tmp_path: Path):
     write_inaturalist_2017(tmp_path)
     write_box_file(tmp_path, 'train_2017_bboxes.json', {'elsewhere.jpg': [(0, 0, 1, 1)]})
-    with pytest.raises(ValueError, match='train_2017_bboxes.json has boxes of none of the images'):
-        READERS['inaturalist'](tmp_path)
+    with pytest.raises(ValueError, match='train_2017_bboxes.json'):
+        BENCHMARKS['inaturalist'].read(tmp_path)
     (tmp_path / 'train_2017_bboxes.json').write_text('[]')
-    with pytest.raises(ValueError, match='train_2017_bboxes.json is no COCO-style JSON file'):
-        READERS['inaturalist'](tmp_path)
+    with pytest.raises(ValueError, match='train_2017_bboxes.json'):
+        BENCHMARKS['inaturalist'].read(tmp_path)
+
+
+def test_the_mini_list_of_inaturalist_2021_goes_with_the_only_validation(tmp_path: Path):
+    archives.write_inaturalist(tmp_path)
+    before = BENCHMARKS['inaturalist'].read(tmp_path)
+    (tmp_path / 'train2018.json').rename(tmp_path / 'train_mini.json')
+    (tmp_path / 'val2018.json').rename(tmp_path / 'val.json')
+    assert BENCHMARKS['inaturalist'].read(tmp_path) == before
+    (tmp_path / 'train.json').write_text('{}')
+    with pytest.raises(ValueError, match=r'train\.json.*train_mini\.json'):
+        BENCHMARKS['inaturalist'].read(tmp_path)
 
 
 def test_pets_lists_may_begin_with_the_comments_of_the_whole_list(tmp_path: Path):
     archives.write_pets(tmp_path)
-    before = READERS['pets'](tmp_path)
+    before = BENCHMARKS['pets'].read(tmp_path)
     lines = (tmp_path / 'annotations/list.txt').read_text().splitlines()
     comments = [line for line in lines if line.startswith('#')]
     path = tmp_path / 'annotations/trainval.txt'
     path.write_text('\n'.join([*comments, path.read_text()]))
-    assert len(comments) == 6 and READERS['pets'](tmp_path) == before
+    assert len(comments) == 6 and BENCHMARKS['pets'].read(tmp_path) == before
 
 
 def test_matlab_lists_of_a_single_image_are_read(tmp_path: Path):
     # MATLAB files do not tell a list of one from its only entry.
     archives.write_cars_devkit(tmp_path / 'cars', num_classes=1, images_per_class=2)
-    assert [record.is_train for record in READERS['cars'](tmp_path / 'cars').records] == [
+    assert [record.is_train for record in BENCHMARKS['cars'].read(tmp_path / 'cars').records] == [
         True,
         False,
     ]
     (tmp_path / 'dogs').mkdir()
     archives.write_dogs(tmp_path / 'dogs', num_classes=1, images_per_class=2)
-    reading = READERS['dogs'](tmp_path / 'dogs')
+    reading = BENCHMARKS['dogs'].read(tmp_path / 'dogs')
     assert reading.classes == ['breed-1']
     assert [record.path[-5:] for record in reading.records] == ['1.jpg', '2.jpg']
