@@ -32,6 +32,12 @@ def build_timm_vit(
         options['pretrained_cfg_overlay'] = overlay
     vit = _random_vit(arch, options)
     _check_vit(vit, arch, pooling)
+    sides, patch_size = vit.patch_embed.img_size, vit.patch_embed.patch_size[0]
+    if any(side % patch_size for side in sides):
+        raise ValueError(
+            f'{arch!r} has patches of {patch_size} pixels, which do not fill img_size={img_size}; '
+            f'the nearest is {[max(1, round(side / patch_size)) * patch_size for side in sides]}'
+        )
     if pretrained is not False:
         try:
             if isinstance(pretrained, str):
@@ -47,8 +53,8 @@ def build_timm_vit(
         model=vit,
         name=f'local-dir:{Path(arch).name}' if arch.startswith('local-dir:') else arch,
         blocks=vit.blocks,
-        img_size=check_img_size(vit.patch_embed.img_size),
-        patch_size=vit.patch_embed.patch_size[0],
+        img_size=check_img_size(sides),
+        patch_size=patch_size,
         embed_dims=vit.embed_dim,
         num_prefix_tokens=vit.num_prefix_tokens,
         tokens=vit.forward_features,
