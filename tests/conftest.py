@@ -29,7 +29,7 @@ MMPRETRAIN_TWIN = dict(
     img_size=IMG_SIZE,
 )
 # What timm calls a member of each family, and the options that make it tiny.
-TINY = dict(depth=2, embed_dim=48, num_heads=2)
+TINY = dict(depth=2, embed_dim=48, num_heads=2, patch_size=16)
 FAMILIES = dict(
     vit='vit_small_patch16_224',
     deit='deit_tiny_distilled_patch16_224',

@@ -70,7 +70,10 @@ class DVARetriever(BaseModel):
         self.backbone.train(False)
         try:
             with torch.no_grad():
-                return self.backbone(image)[-1].shape[1]
+                features = self.backbone(image)[-1]
+            if features.dim() not in (2, 4):
+                raise ValueError(f'features of shape {tuple(features.shape)} are no vector or map')
+            return features.shape[1]
         except Exception as error:
             raise ValueError(
                 f'the width of {type(self.backbone).__name__} could not be found by a forward of '
