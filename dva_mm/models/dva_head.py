@@ -9,6 +9,8 @@ from torch import Tensor
 
 from .gather import gather_views
 
+_BACKGROUNDS = ('proxy', 'class', 'none')
+
 
 @MODELS.register_module()
 class DVAHead(BaseModule):
@@ -57,26 +59,20 @@ class DVAHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(
-                f'DVAHead num_classes must be at least 2, got {num_classes!r}; tools/train.py '
-                'fills in None from the training set'
-            )
-        if not isinstance(in_channels, int) or in_channels < 1:
-            raise ValueError(f'DVAHead in_channels must be positive, got {in_channels!r}')
-        if temperature <= 0:
-            raise ValueError(f'DVAHead temperature must be positive, got {temperature}')
-        if background not in ('proxy', 'class', 'none'):
-            raise ValueError(
-                f"DVAHead background must be 'proxy', 'class' or 'none', got {background!r}"
-            )
-        if beta < 0:
-            raise ValueError(f'DVAHead beta must not be negative, got {beta}')
-        if beta > 0 and dpt is None:
-            raise ValueError(
-                f'DVAHead beta={beta} weighs a DPT loss but dpt=None; set dpt='
-                "dict(type='DPTLoss') or beta=0"
-            )
+
+        def whole(value: object, least: int) -> bool:
+            return isinstance(value, int) and value >= least
+
+        for name, value, good, wanted in (
+            ('num_classes', num_classes, whole(num_classes, 2), 'at least 2 (counted by train.py)'),
+            ('in_channels', in_channels, whole(in_channels, 1), 'the width of the embeddings'),
+            ('temperature', temperature, temperature > 0, 'positive'),
+            ('background', background, background in _BACKGROUNDS, f'one of {_BACKGROUNDS}'),
+            ('beta', beta, beta >= 0, 'at least 0'),
+            ('dpt', dpt, dpt is not None or beta == 0, f'the config of a DPT loss with {beta=}'),
+        ):
+            if not good:
+                raise ValueError(f'DVAHead {name} must be {wanted}, got {value!r}')
         self.num_classes = num_classes
         self.temperature = temperature
         self.background = background

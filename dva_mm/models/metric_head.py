@@ -96,13 +96,8 @@ class MetricLearningHead(BaseModule):
     ) -> dict[str, Tensor]:
         """The loss of one batch, with the signature of :meth:`DVAHead.loss`.
 
-        Args:
-            original: Embeddings of the original view, (B, C).
-            labels: Classes, (B,), int64.
-            discriminative: Embeddings of the object view, (B, C), or None; they join the batch as
-                further images of their classes.
-            background: Not used.
-            background_labels: Not used.
+        Discriminative views join the batch as further images of their classes; background views
+        are not used.
 
         Returns:
             ``loss_metric``, a scalar, and with a miner ``mined``, the number of pairs or
