@@ -164,7 +164,7 @@ def test_mmpretrains_own_backbones_train(backbone, neck, size, width):
     losses = model.train_step(dict(inputs=[view] * 3, data_samples=samples), wrapper)
     assert losses['loss'].isfinite()
     moved = [n for n, p in model.named_parameters() if not torch.equal(p, before[n])]
-    assert len(moved) > 0.8 * len(before) and 'head.proxies' in moved
+    assert {next(iter(before)), 'head.proxies'} <= set(moved)  # from the first layer to the last
 
 
 def test_an_encoder_whose_width_no_forward_tells_takes_it_from_the_config():

@@ -21,12 +21,6 @@ class AdaptMLP(nn.Module):
     >>> AdaptMLP(8, bottleneck=2, scale=0.1, dropout=0.0)(torch.randn(3, 8)).any().item()
     False
 
-    Args:
-        embed_dims: Width C of the tokens.
-        bottleneck: Width between down and up.
-        scale: Factor s.
-        dropout: Probability that a value of the bottleneck is zeroed.
-
     Shape:
         (..., C) -> (..., C).
     """

@@ -21,11 +21,7 @@ class Prompts(nn.Module):
     Drawn uniformly from :math:`\pm\sqrt{6 / (3P^2 + C)}` for patches of side P and tokens of width
     C.
 
-    Args:
-        vit: Gives C, P and the number of prefix tokens.
-        num_tokens: Number of prompts T.
-        dropout: Probability that a value of a prompt is zeroed.
-        replace: Whether the sequence has T prompts already, which these replace.
+    With ``replace`` they take the place of T prompts that the sequence has already.
 
     Shape:
         (B, N, C) -> (B, N + T, C), or (B, N, C) when replacing.

@@ -74,17 +74,3 @@ def test_prompts_are_drawn_in_the_papers_range(arch):
     assert -bound <= drawn.min() < -0.99 * bound
     assert abs(drawn.std() - bound / math.sqrt(3)) < 0.02 * bound
     assert not torch.equal(drawn[0], drawn[1])
-
-
-def test_prompt_dropout_zeroes_values_in_training_alone():
-    vit = build_timm_vit('test_vit', False, 32, 'cls')
-    prompts = Prompts(vit, num_tokens=40, dropout=0.25, replace=False)
-    x = torch.randn(2, 5, 64)
-    out = prompts(x)
-    dropped = out[:, 1:41] == 0
-    assert 0.2 < dropped.float().mean() < 0.3
-    torch.testing.assert_close(
-        out[:, 1:41], (prompts.tokens / 0.75).masked_fill(dropped, 0), rtol=1e-5, atol=0
-    )
-    assert torch.equal(out[:, :1], x[:, :1]) and torch.equal(out[:, 41:], x[:, 1:])
-    assert torch.equal(prompts.eval()(x)[:, 1:41], prompts.tokens.expand(2, -1, -1))
