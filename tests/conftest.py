@@ -1,6 +1,7 @@
 """Tiny encoders and the files of their weights."""
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,18 @@ MMPRETRAIN_TWIN = dict(
     arch=dict(embed_dims=64, num_layers=6, num_heads=2, feedforward_channels=192),
     patch_size=16,
     img_size=IMG_SIZE,
+)
+# What timm calls a member of each family, and the options that make it tiny.
+TINY = dict(depth=2, embed_dim=48, num_heads=2, patch_size=16)
+FAMILIES = dict(
+    vit='vit_small_patch16_224',
+    deit='deit_tiny_distilled_patch16_224',
+    dinov2='vit_small_patch14_reg4_dinov2',
+    clip='vit_base_patch16_clip_quickgelu_224',
+    siglip='vit_base_patch16_siglip_224',
+    dinov3='vit_small_patch16_dinov3',
+    rope='vit_small_patch16_rope_mixed_224',
+    pe='vit_pe_core_tiny_patch16_384',
 )
 
 
@@ -55,6 +68,20 @@ def mmpretrain_twin() -> dict:
 def arch(request: pytest.FixtureRequest, mmpretrain_arch: dict) -> str | dict:
     """Either kind of host."""
     return TIMM_ARCH if request.param == 'timm' else mmpretrain_arch
+
+
+@pytest.fixture
+def tiny_vit(tmp_path: Path) -> Callable[..., str]:
+    """Write a folder that timm reads as a tiny ViT of a family; returns FrozenViT's ``arch``."""
+
+    def write(family: str) -> str:
+        folder = tmp_path / family
+        folder.mkdir(exist_ok=True)
+        config = dict(architecture=FAMILIES.get(family, family), num_classes=0, model_args=TINY)
+        (folder / 'config.json').write_text(json.dumps({**config, 'pretrained_cfg': {}}))
+        return f'local-dir:{folder}'
+
+    return write
 
 
 def _randomised(state: dict[str, Tensor]) -> dict[str, Tensor]:

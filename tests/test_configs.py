@@ -97,7 +97,7 @@ def test_the_model_trains_and_tests_on_what_the_pipelines_make(cfg: Config, imag
     if isinstance(model, DVARetriever):
         size = (2, 3, model.backbone.img_size, model.backbone.img_size)
         assert all(view.shape == size for view in views)
-        three = getattr(model.head, 'beta', 0) > 0 or model.head.background != 'none'
+        three = getattr(model.head, 'beta', 0) > 0 or model.head.uses_background
         assert three == (len(views) == 3)
     losses = model(**data, mode='loss')
     assert all(torch.isfinite(loss) for loss in losses.values())

@@ -66,7 +66,7 @@ def write_weights(path: Path, seed: int = 0) -> Path:
     """'Pre-trained' weights of the tiny ViT."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = FrozenViT(ARCH, img_size=32, pretrained=False, ica=None)
+        encoder = FrozenViT(ARCH, img_size=32, pretrained=False, tuning=None)
     state = encoder.host.state_dict()
     for name in state:  # sharp attention, so that the adapters of Q and K change what is embedded
         if 'attn' in name:
@@ -87,7 +87,7 @@ model = dict(
         arch={ARCH!r},
         img_size=32,
         pretrained={str(weights)!r},
-        ica=dict(rank=4),
+        tuning=dict(type='ICA', rank=4),
     ),
     head=dict(type='DVAHead', num_classes=None),
 )

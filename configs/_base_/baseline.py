@@ -13,7 +13,6 @@ model = dict(
         arch='vit_base_patch16_224.augreg_in21k',
         pretrained=True,
         img_size=224,
-        ica={{_base_.ica}},
         tuning={{_base_.tuning}},
     ),
     neck={{_base_.neck}},

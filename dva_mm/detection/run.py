@@ -139,7 +139,7 @@ def _default_out(root: Path, args: argparse.Namespace) -> Path:
 def _detector(cfg: Config, args: argparse.Namespace) -> Detector:
     if args.source == 'grounding-dino':
         return GroundingDinoDetector(**detector_options(args), device=args.device)
-    backbone = {**cfg.model.backbone, 'ica': None, 'tuning': None}
+    backbone = {**cfg.model.backbone, 'tuning': None}
     if backbone.get('type') != 'FrozenViT':
         raise ValueError(
             f'--source {args.source} needs a FrozenViT, model.backbone is a {backbone.get("type")}'

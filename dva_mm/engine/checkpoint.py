@@ -69,8 +69,7 @@ def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpo
         if list(differs) == ['tuning']:
             raise ValueError(
                 f'{source} was trained with another tuning of the encoder than the one present:\n  '
-                f'{differs["tuning"]}\nSet model.backbone.tuning to what it was trained with; None '
-                'stands for ICA (model.backbone.ica) or no tuning'
+                f'{differs["tuning"]}\nSet model.backbone.tuning to what it was trained with'
             )
         if differs:
             raise ValueError(
@@ -86,8 +85,8 @@ def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpo
     )
     if found := difference(saved, wanted):
         raise ValueError(
-            f'{source} holds other adapters than the model: {found}. Set model.backbone.ica '
-            '(rank, layers) to what it was trained with'
+            f'{source} holds other adapters than the model: {found}. Set model.backbone.tuning to '
+            'what it was trained with'
         )
 
 

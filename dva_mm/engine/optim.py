@@ -49,7 +49,7 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if not groups:
             raise ValueError(
                 'Nothing trains: every parameter of the model has requires_grad=False; give the '
-                'backbone ica=dict(rank=16) or tuning=dict(type=...), or the head parameters'
+                "backbone tuning=dict(type='ICA') or another, or the head parameters"
             )
         needed = {key for key, options in custom.items() if not options.get('optional')}
         if unused := needed - set(groups):

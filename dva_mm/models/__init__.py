@@ -1,11 +1,11 @@
 from .dpt_loss import DPTLoss, dpt_cosine, dpt_kl, dpt_l2
 from .dva_head import DVAHead
 from .frozen_vit import FrozenViT
-from .gather import gather_rows
-from .ica import ICALinear, inject_ica
+from .gather import gather_views
 from .metric_head import MetricLearningHead
 from .pml_builder import build_pml
 from .retriever import DVARetriever
+from .tuning import ICALinear, Tuning
 
 __all__ = [
     'DPTLoss',
@@ -14,10 +14,10 @@ __all__ = [
     'FrozenViT',
     'ICALinear',
     'MetricLearningHead',
+    'Tuning',
     'build_pml',
     'dpt_cosine',
     'dpt_kl',
     'dpt_l2',
-    'gather_rows',
-    'inject_ica',
+    'gather_views',
 ]

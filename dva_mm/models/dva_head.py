@@ -7,7 +7,9 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from .gather import gather_rows
+from .gather import gather_views
+
+_BACKGROUNDS = ('proxy', 'class', 'none')
 
 
 @MODELS.register_module()
@@ -24,7 +26,7 @@ class DVAHead(BaseModule):
     The terms are averaged over their batch and reported one by one. Without views other than the
     original, :math:`L_{proxy}(z, y)` alone is left. Everything here runs in float32, also under
     automatic mixed precision. Several processes compute the loss of their joint batch, see
-    :func:`~dva_mm.models.gather.gather_rows`.
+    :func:`~dva_mm.models.gather.gather_views`.
 
     Args:
         num_classes: Number K of training classes.
@@ -33,10 +35,17 @@ class DVAHead(BaseModule):
         background: 'proxy' pulls background views to one extra proxy, 'class' to the proxy of
             their own class, 'none' leaves them out. Defaults to 'proxy'.
         beta: Weight of the DPT loss; 0 turns it off. Defaults to 1.0.
-        dpt: Config of :class:`DPTLoss`. Defaults to ``dict(type='DPTLoss')``.
+        dpt: Config of :class:`DPTLoss`; may be None with ``beta=0``.
+            Defaults to ``dict(type='DPTLoss')``.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    >>> head = DVAHead(num_classes=3, in_channels=4)
+    >>> views = [torch.randn(2, 4) for _ in range(3)]
+    >>> labels = torch.tensor([0, 2])
+    >>> sorted(head.loss(views[0], labels, *views[1:], labels))
+    ['loss_background', 'loss_discriminative', 'loss_dpt', 'loss_proxy']
     """
 
     def __init__(
@@ -46,34 +55,38 @@ class DVAHead(BaseModule):
         temperature: float = 0.05,
         background: str = 'proxy',
         beta: float = 1.0,
-        dpt: dict = dict(type='DPTLoss'),
+        dpt: dict | None = dict(type='DPTLoss'),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(
-                f'DVAHead num_classes must be at least 2, got {num_classes!r}; tools/train.py '
-                'fills in None from the training set'
-            )
-        if not isinstance(in_channels, int) or in_channels < 1:
-            raise ValueError(f'DVAHead in_channels must be positive, got {in_channels!r}')
-        if temperature <= 0:
-            raise ValueError(f'DVAHead temperature must be positive, got {temperature}')
-        if background not in ('proxy', 'class', 'none'):
-            raise ValueError(
-                f"DVAHead background must be 'proxy', 'class' or 'none', got {background!r}"
-            )
-        if beta < 0:
-            raise ValueError(f'DVAHead beta must not be negative, got {beta}')
+
+        def whole(value: object, least: int) -> bool:
+            return isinstance(value, int) and value >= least
+
+        for name, value, good, wanted in (
+            ('num_classes', num_classes, whole(num_classes, 2), 'at least 2 (counted by train.py)'),
+            ('in_channels', in_channels, whole(in_channels, 1), 'the width of the embeddings'),
+            ('temperature', temperature, temperature > 0, 'positive'),
+            ('background', background, background in _BACKGROUNDS, f'one of {_BACKGROUNDS}'),
+            ('beta', beta, beta >= 0, 'at least 0'),
+            ('dpt', dpt, dpt is not None or beta == 0, f'the config of a DPT loss with {beta=}'),
+        ):
+            if not good:
+                raise ValueError(f'DVAHead {name} must be {wanted}, got {value!r}')
         self.num_classes = num_classes
         self.temperature = temperature
         self.background = background
         self.beta = beta
-        self.dpt = MODELS.build(dpt)
+        self.dpt = MODELS.build(dpt) if beta > 0 else None
         count = num_classes + (background == 'proxy')
         self.proxies = nn.Parameter(torch.empty(count, in_channels))
         # Unit length on average, so that one learning rate turns proxies of any width alike.
         nn.init.normal_(self.proxies, std=in_channels**-0.5)
+
+    @property
+    def uses_background(self) -> bool:
+        """Whether background views take part in the loss."""
+        return self.background != 'none'
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Cosine to every proxy over the temperature: unit-norm (B, C) -> (B, K) or (B, K + 1)."""
@@ -101,38 +114,33 @@ class DVAHead(BaseModule):
             times beta) and ``loss_background``; scalars.
 
         Raises:
-            ValueError: if a label is not below ``num_classes``.
+            ValueError: if a label is negative or not below ``num_classes``.
         """
-        if labels.max() >= self.num_classes:
-            raise ValueError(
-                f'DVAHead was built for {self.num_classes} classes but met label '
-                f"{int(labels.max())}; set model.head.num_classes to the training set's number"
-            )
+        views, targets = [original], [labels]
+        if discriminative is not None:
+            views, targets = [*views, discriminative], [*targets, labels]
+        if with_background := background is not None and self.uses_background:
+            if self.background == 'proxy':
+                background_labels = labels.new_zeros(len(background))  # their proxy is known
+            views, targets = [*views, background], [*targets, background_labels]
         with torch.autocast(original.device.type, enabled=False):
-            labels = gather_rows(labels)
-            z = self._unit_rows(original)
-            logits = self.logits(z)
+            unit = [F.normalize(view.float(), dim=1) for view in views]
+            unit, targets = gather_views(unit, targets, self.num_classes)
+            z, labels, logits = unit[0], targets[0], self.logits(unit[0])
             losses = dict(loss_proxy=F.cross_entropy(logits, labels))
             if discriminative is not None:
-                z_d = self._unit_rows(discriminative)
-                logits_d = self.logits(z_d)
+                logits_d = self.logits(unit[1])
                 losses['loss_discriminative'] = F.cross_entropy(logits_d, labels)
                 if self.beta > 0:
-                    losses['loss_dpt'] = self.beta * self.dpt(z, z_d, logits, logits_d)
-            if background is not None and self.background != 'none':
-                losses['loss_background'] = self._background_loss(background, background_labels)
+                    losses['loss_dpt'] = self.beta * self.dpt(z, unit[1], logits, logits_d)
+            if with_background:
+                losses['loss_background'] = self._background_loss(unit[-1], targets[-1])
         return losses
 
-    def _background_loss(self, background: Tensor, labels: Tensor | None) -> Tensor:
-        logits = self.logits(self._unit_rows(background))
-        if self.background == 'proxy':
-            labels = torch.full((len(logits),), self.num_classes, device=logits.device)
-        else:
-            labels = gather_rows(labels)
+    def _background_loss(self, background: Tensor, labels: Tensor) -> Tensor:
+        logits = self.logits(background)
         if len(logits) == 0:  # the mean over no image is NaN; the term is zero instead
             return logits.sum()
+        if self.background == 'proxy':
+            labels = torch.full_like(labels, self.num_classes)
         return F.cross_entropy(logits, labels)
-
-    @staticmethod
-    def _unit_rows(embeddings: Tensor) -> Tensor:
-        return gather_rows(F.normalize(embeddings.float(), dim=1))

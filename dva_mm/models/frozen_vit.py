@@ -2,52 +2,65 @@
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+import torch.nn as nn
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from .hosts import Host, build_mmpretrain_host, build_timm_host
-from .ica import ICALinear, inject_ica
-from .tuning import Tuning, apply_tuning, resolve_tuning
+from .mmpretrain_vit import build_mmpretrain_vit
+from .plain_vit import PlainViT, check_img_size
+from .timm_vit import build_timm_vit
+from .tuning import build_tuning
 
 
 @MODELS.register_module()
 class FrozenViT(BaseBackbone):
     """A frozen, pre-trained ViT with trainable In-Context Adaptation.
 
-    Every parameter of the host has ``requires_grad=False`` and the host stays in eval mode (no
-    dropout, no drop-path) also under ``train()``; the ICA bottlenecks alone train. Blocks below
-    the first adapted one build no graph. ``tuning`` puts a rival of ICA in its place; 'Full' and
-    'BitFit' then train the host itself.
+    Every parameter of the host, the ViT, has ``requires_grad=False`` and the host stays in eval
+    mode (no dropout, no drop-path) also under ``train()``; the ICA bottlenecks alone train. Blocks
+    below the first adapted one build no graph. Another ``tuning`` puts a rival of ICA in its place;
+    'Full' and 'BitFit' then train the host itself.
+
+    >>> encoder = FrozenViT('test_vit', pretrained=False, img_size=32, tuning=dict(type='ICA'))
+    >>> encoder(torch.randn(2, 3, 32, 32))[0].shape
+    torch.Size([2, 64])
+    >>> encoder.encoder_info()['tuning']['rank']
+    16
 
     Args:
-        arch: A timm name of a plain ViT with a fused qkv (ViT, DeiT, AugReg, DINO, DINOv2, CLIP
-            visual), or a config dict of mmpretrain's VisionTransformer.
+        arch: A timm name of a plain ViT with a fused qkv (ViT, DeiT, AugReg, DINO, DINOv2, DINOv3,
+            CLIP, SigLIP, Perception Encoder), ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER`` of one,
+            or a config dict of mmpretrain's VisionTransformer.
             Defaults to 'vit_base_patch16_224.augreg_in21k'.
         pretrained: True fetches timm's weights from the hub; a path to a ``.safetensors``,
-            ``.pth`` or (timm hosts) ``.npz`` file loads that; False leaves the host random. An
-            mmpretrain host takes a file in timm's or mmpretrain's names, or a URL.
+            ``.pth`` or (timm) ``.npz`` file loads that; False leaves the host random.
+            mmpretrain's ViT takes a file in timm's or mmpretrain's names, or a URL.
             Defaults to True.
-        img_size: Side of the input in pixels. Other than the checkpoint's resamples the position
-            embedding. None keeps the host's own. Defaults to None.
-        pooling: 'cls', the class token after the final norm, or 'avg', the mean of the patch
-            tokens. Defaults to 'cls'.
-        ica: Options of :func:`~dva_mm.models.ica.inject_ica` (layers, rank, act, scale); None
-            leaves the host without adapters. Defaults to ``dict(rank=16)``.
-        tuning: A rival of ICA, with ``ica=None``: ``type``, a key of
-            :data:`~dva_mm.models.tuning.TUNINGS` ('Full', 'BitFit', 'LoRA', 'VPTShallow',
-            'VPTDeep', 'AdaptFormer'), and its options. Defaults to None.
+        img_size: Side of the input in pixels, or (height, width). Other than the checkpoint's
+            resamples the position embedding. None keeps the host's own. Defaults to None.
+        pooling: 'cls', the class token after the final norm, 'avg', the mean of the patch
+            tokens, or 'map', the host's own attention pooling (SigLIP, Perception Encoder).
+            Defaults to 'cls'.
+        tuning: What trains: ``type``, the name of a registered
+            :class:`~dva_mm.models.tuning.Tuning` ('ICA', 'Full', 'BitFit', 'LoRA', 'VPTShallow',
+            'VPTDeep', 'AdaptFormer'), and its options. None trains nothing.
+            Defaults to ``dict(type='ICA')``.
+        grad_checkpointing: Compute the blocks again in the backward pass instead of keeping their
+            activations; timm alone. Defaults to False.
         init_cfg: Kept for MMEngine; initialisation never alters the pre-trained weights.
 
     Shape:
         (B, 3, H, W) -> a tuple with one (B, C) tensor.
 
     Raises:
-        ValueError: if the host is no plain ViT, has no class token for 'cls', a file cannot be
-            read or lacks tensors of it, both ``ica`` and ``tuning`` are given, or either has an
-            unknown option.
+        ValueError: if the host is no plain ViT or lacks what ``pooling`` needs, a file cannot be
+            read or lacks tensors of it, an option is out of its range, or ``init_cfg`` names
+            weights.
         FileNotFoundError: if ``pretrained`` names a file that does not exist.
         RuntimeError: if the hub cannot be reached.
         ImportError: if ``tuning`` needs a library that is not installed.
@@ -57,86 +70,73 @@ class FrozenViT(BaseBackbone):
         self,
         arch: str | dict = 'vit_base_patch16_224.augreg_in21k',
         pretrained: bool | str = True,
-        img_size: int | None = None,
+        img_size: int | Sequence[int] | None = None,
         pooling: str = 'cls',
-        ica: dict | None = dict(rank=16),
-        tuning: dict | None = None,
-        init_cfg: dict | None = None,
+        tuning: dict | None = dict(type='ICA'),
+        grad_checkpointing: bool = False,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if pooling not in ('cls', 'avg'):
-            raise ValueError(f"FrozenViT pooling must be 'cls' or 'avg', got {pooling!r}")
-        if not isinstance(pretrained, bool | str):
+        if pooling not in ('cls', 'avg', 'map'):
+            raise ValueError(f"FrozenViT pooling must be 'cls', 'avg' or 'map', got {pooling!r}")
+        if grad_checkpointing and not isinstance(arch, str):
             raise ValueError(
-                f'FrozenViT pretrained must be True, False or a file, got {pretrained!r}'
+                "FrozenViT grad_checkpointing=True: mmpretrain's VisionTransformer has none; name "
+                "a timm ViT in arch, which loads the same weights, e.g. 'deit_tiny_patch16_224'"
             )
-        if ica is not None and tuning is not None:
-            raise ValueError(
-                f'FrozenViT got both ica={ica!r} and tuning={tuning!r}; for the tuning set '
-                'model.backbone.ica=None, for ICA model.backbone.tuning=None'
-            )
-        self.tuning = None if tuning is None else resolve_tuning(tuning)
-        if isinstance(pretrained, str) and '://' not in pretrained:
-            path = Path(pretrained).expanduser().absolute()
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f'FrozenViT: the weights file {path} does not exist; set '
-                    'model.backbone.pretrained to a .safetensors, .pth or .npz file, to True for '
-                    'the hub, or to False for random weights'
-                )
+        _check_weights(pretrained, init_cfg)
+        self._tuning, self.tuning = (None, None) if tuning is None else build_tuning(tuning)
         self.arch = arch
         self.pretrained = pretrained
         self.pooling = pooling
-        self._info = self._build_host(img_size)
-        self.host = self._info.vit.requires_grad_(False)
-        self.img_size = self._info.img_size
-        self.embed_dims = self._info.embed_dims
+        self._vit = self._build_vit(None if img_size is None else check_img_size(img_size))
+        self.host = self._vit.model
+        if grad_checkpointing:
+            self.host.set_grad_checkpointing()
+        self.img_size = self._vit.img_size
+        self.embed_dims = self._vit.embed_dims
         base = self.host.state_dict(keep_vars=True)
         self._base_names = {name: name for name in base}
         self._fingerprint = self._hash_base()
-        self.adapters: list[ICALinear] = []
         self.merged = False
-        self._tuning = Tuning()
-        if ica is not None:
-            self.adapters = inject_ica(self.blocks, **ica)
-        if self.tuning is not None:
-            self._tuning = apply_tuning(self._info, self.tuning)
+        self._tuned: list[nn.Module] = [] if tuning is None else self._tuning.apply(self._vit)
         # peft renames what it wraps: the tensors of the base are known by their identity.
         names = {id(tensor): name for name, tensor in base.items()}
         present = self.host.state_dict(keep_vars=True)
         self._base_names = {n: names[id(t)] for n, t in present.items() if id(t) in names}
+        for name, parameter in self.host.named_parameters():
+            trains = tuning is not None and self._tuning.trains(name, name not in self._base_names)
+            parameter.requires_grad_(trains)
         self._frozen_names = [n for n in self._base_names if not present[n].requires_grad]
         self.train()
 
-    def _build_host(self, img_size: int | None) -> Host:
-        build = build_timm_host if isinstance(self.arch, str) else build_mmpretrain_host
+    def _build_vit(self, img_size: int | tuple[int, int] | None) -> PlainViT:
+        build = build_timm_vit if isinstance(self.arch, str) else build_mmpretrain_vit
         return build(self.arch, self.pretrained, img_size, self.pooling)
 
     @property
-    def blocks(self):
-        """The transformer blocks of the host, an ``nn.ModuleList``."""
-        return self._info.blocks
+    def blocks(self) -> nn.ModuleList | nn.Sequential:
+        """The transformer blocks of the host."""
+        return self._vit.blocks
 
     @property
     def num_prompts(self) -> int:
         """Prompt tokens in the sequence: with any, it does not start as the frozen encoder."""
-        return self._tuning.num_prompts
+        return 0 if self._tuning is None else self._tuning.num_prompts
 
     def init_weights(self) -> None:
-        """Zero-start the adapters and undo what a parent's ``init_cfg`` did to the host's weights.
+        """Reset what the tuning added, and undo what a parent's ``init_cfg`` did to the host.
 
         MMEngine initialises parents first and would, for ``init_cfg=dict(layer='Linear')``, draw
         the pre-trained Linears and the zero up-projections anew.
         """
         if self._hash_base() != self._fingerprint:
-            pretrained = self._build_host(self.img_size).vit.state_dict()
+            pretrained = self._build_vit(self.img_size).model.state_dict()
             state = {present: pretrained[name] for present, name in self._base_names.items()}
             self.host.load_state_dict(state, strict=False)
             self._fingerprint = self._hash_base()  # another only where pretrained=False
-        for adapter in self.adapters:
-            adapter.reset_adapter()
-        for reset in self._tuning.resets:
-            reset()
+        for module in self._tuned:
+            self._tuning.reset(module)
 
     def base_names(self) -> tuple[str, ...]:
         """Names of the frozen tensors in ``state_dict()``: the host's, less those that train."""
@@ -153,17 +153,18 @@ class FrozenViT(BaseBackbone):
                 digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:32]
 
-    def encoder_info(self) -> dict[str, str | int | dict | None]:
+    def encoder_info(self) -> dict[str, str | int | list[int] | dict | None]:
         """What a checkpoint must agree with: the pre-trained encoder and the tuning.
 
-        The fingerprint is the head of a SHA-256 over the names, shapes and float32 values of all
-        pre-trained tensors, before any training; of the position embedding only the shape counts.
-        ``tuning`` holds its type and all its options, or None.
+        ``img_size`` is a side or [height, width] in pixels. The fingerprint is the head of a
+        SHA-256 over the names, shapes and float32 values of all pre-trained tensors, before any
+        training; of the position embedding only the shape counts. ``tuning`` holds its type and
+        all its options, or None.
         """
         return dict(
-            name=self._info.name,
-            img_size=self.img_size,
-            patch_size=self._info.patch_size,
+            name=self._vit.name,
+            img_size=self.img_size if isinstance(self.img_size, int) else list(self.img_size),
+            patch_size=self._vit.patch_size,
             embed_dims=self.embed_dims,
             num_blocks=len(self.blocks),
             pooling=self.pooling,
@@ -177,31 +178,48 @@ class FrozenViT(BaseBackbone):
         Raises:
             ValueError: if there are no ICA adapters, or they have an activation.
         """
-        if not self.adapters:
+        if self._tuning is None or self.merged:
             raise ValueError(
                 'FrozenViT.merge() folds the adapters of ICA; this encoder has none '
                 f'(tuning={self.tuning!r}, merged={self.merged})'
             )
-        merged = [(block, block.attn.qkv.merged()) for block in self._adapted_blocks()]
-        for block, linear in merged:
-            block.attn.qkv = linear
-        self.adapters = []
+        self._tuning.merge(self._vit)
+        self._tuned = []
         self.merged = True
 
-    def _adapted_blocks(self) -> list:
-        return [block for block in self.blocks if isinstance(block.attn.qkv, ICALinear)]
-
     def train(self, mode: bool = True) -> 'FrozenViT':
-        """Like ``nn.Module.train``, but the host stays in eval mode, save what a tuning trains."""
+        """Like ``nn.Module.train``; the host stays in eval mode, save what the tuning trains."""
         super().train(mode)
         self.host.eval()
-        for module in self._tuning.modules:
+        for module in self._tuned:
             module.train(mode)
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        tokens = self._info.tokens(x)  # (B, N, C)
+        tokens = self._vit.tokens(x)  # (B, N, C)
         if self.pooling == 'cls':
             return (tokens[:, 0],)
-        patches = tokens[:, self._info.num_prefix_tokens + self.num_prompts :]
-        return (self._info.pooled_norm(patches.mean(dim=1)),)
+        prefix = self._vit.num_prefix_tokens
+        patches = tokens[:, prefix + self.num_prompts :]
+        if self.pooling == 'avg':
+            return (self._vit.pooled_norm(patches.mean(dim=1)),)
+        return (self._vit.attention_pool(torch.cat((tokens[:, :prefix], patches), dim=1)),)
+
+
+def _check_weights(pretrained: bool | str, init_cfg: dict | list[dict] | None) -> None:
+    for config in init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]:
+        if config.get('type') == 'Pretrained':
+            raise ValueError(
+                f'FrozenViT takes no weights from init_cfg={config!r}; set '
+                'model.backbone.pretrained to the file of the ViT alone'
+            )
+    if not isinstance(pretrained, bool | str):
+        raise ValueError(f'FrozenViT pretrained must be True, False or a file, got {pretrained!r}')
+    if isinstance(pretrained, str) and '://' not in pretrained:
+        path = Path(pretrained).expanduser().absolute()
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'FrozenViT: the weights file {path} does not exist; set model.backbone.pretrained '
+                'to a .safetensors, .pth or .npz file, to True for the hub, or to False for random '
+                'weights'
+            )

@@ -1,5 +1,7 @@
 """The batch of all processes, with gradients: a loss over ranks is the loss of one process."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -9,44 +11,84 @@ class _AllGather(torch.autograd.Function):
     """Concatenate every rank's rows; the gradient of the rows comes back from all ranks."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor) -> Tensor:
-        sizes = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in _ranks()]
-        dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
-        ctx.sizes = [int(size) for size in sizes]
-        longest = max(ctx.sizes)  # backends gather tensors of one shape
+    def forward(ctx, rows: Tensor, sizes: list[int]) -> Tensor:
+        ctx.sizes = sizes
+        longest = max(sizes)  # backends gather tensors of one shape
         padded = rows.new_zeros(longest, *rows.shape[1:])
         padded[: len(rows)] = rows
-        gathered = [torch.empty_like(padded) for _ in _ranks()]
+        gathered = [torch.empty_like(padded) for _ in sizes]
         dist.all_gather(gathered, padded)
-        return torch.cat([part[:size] for part, size in zip(gathered, ctx.sizes, strict=True)])
+        return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         # The sum over ranks, which DistributedDataParallel's mean over ranks then undoes.
         gradient = gradient.clone(memory_format=torch.contiguous_format)  # others may hold it too
         dist.all_reduce(gradient)
         start = sum(ctx.sizes[: dist.get_rank()])
-        return gradient[start : start + ctx.sizes[dist.get_rank()]]
+        return gradient[start : start + ctx.sizes[dist.get_rank()]], None
 
 
-def _ranks() -> range:
-    return range(dist.get_world_size())
-
-
-def gather_rows(rows: Tensor) -> Tensor:
-    """Concatenate a tensor's rows over all processes, in the order of their ranks.
+def gather_views(
+    views: Sequence[Tensor], labels: Sequence[Tensor], num_classes: int | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Concatenate the rows of each view, and their labels, over all processes in rank order.
 
     A loss computed on the result is the same on every rank. Its gradient through
     DistributedDataParallel, which averages over the ranks, is that of one process with the whole
     batch, for what lies before the gathering (the encoder) and after it (proxies) alike. So is
     the loss itself for terms whose number of rows differs between ranks.
 
+    All views travel in one collective. Their sizes and the range of the labels travel in one
+    before it, the only one that waits for the device; so all ranks raise where one has a bad label.
+
+    >>> views, labels = gather_views([torch.ones(2, 3)], [torch.tensor([0, 4])], num_classes=5)
+    >>> views[0].shape, labels[0].tolist()
+    (torch.Size([2, 3]), [0, 4])
+
     Args:
-        rows: (B, ...), of any dtype; B may differ between ranks and be 0.
+        views: (B_i, C) each, of one dtype; B_i may differ between views and ranks and be 0.
+        labels: (B_i,) each, int64, below 2^24.
+        num_classes: Number of classes that labels must be below. None does not ask.
+            Defaults to None.
 
     Returns:
-        (sum of all B, ...); ``rows`` itself in a single process.
+        Views and labels, (sum of all B_i, ...); the given ones in a single process.
+
+    Raises:
+        ValueError: if a label is negative or not below ``num_classes``.
     """
+    sizes = [len(view) for view in views]
+    every = torch.cat(list(labels))
+    bounds = torch.stack(every.aminmax()) if len(every) else every.new_zeros(2)
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return rows
-    return _AllGather.apply(rows)
+        _check_labels(*bounds.tolist(), num_classes)
+        return list(views), list(labels)
+    report = torch.cat([bounds, bounds.new_tensor(sizes)])
+    reports = [torch.empty_like(report) for _ in range(dist.get_world_size())]
+    dist.all_gather(reports, report)
+    table = torch.stack(reports).tolist()  # one row a rank: lowest label, highest, sizes
+    _check_labels(min(row[0] for row in table), max(row[1] for row in table), num_classes)
+    packed = torch.cat(
+        [
+            torch.cat((view, part[:, None].to(view.dtype)), dim=1)
+            for view, part in zip(views, labels, strict=True)
+        ]
+    )  # (sum of B_i, C + 1)
+    rows = _AllGather.apply(packed, [sum(row[2:]) for row in table])
+    parts = rows.split([size for row in table for size in row[2:]])
+    gathered = [torch.cat(parts[i :: len(views)]) for i in range(len(views))]
+    return [g[:, :-1] for g in gathered], [g[:, -1].detach().long() for g in gathered]
+
+
+def _check_labels(lowest: int, highest: int, num_classes: int | None) -> None:
+    if lowest < 0:
+        raise ValueError(
+            f'the head met label {lowest}; training labels count from 0, and images without a '
+            'class cannot train'
+        )
+    if num_classes is not None and highest >= num_classes:
+        raise ValueError(
+            f'the head was built for {num_classes} classes but met label {highest}; set '
+            "model.head.num_classes to the training set's number"
+        )

@@ -12,7 +12,7 @@ from pytorch_metric_learning.losses import (
 from pytorch_metric_learning.miners import BaseMiner
 from torch import Tensor
 
-from .gather import gather_rows
+from .gather import gather_views
 from .pml_builder import build_pml
 
 
@@ -23,7 +23,7 @@ class MetricLearningHead(BaseModule):
     The loss gets the embeddings as the encoder or neck gives them, in float32, also under
     automatic mixed precision; PML's distances normalise them unless told otherwise. Several
     processes compute the loss of their joint batch, see
-    :func:`~dva_mm.models.gather.gather_rows`: pairs form across ranks, and the gradients are those
+    :func:`~dva_mm.models.gather.gather_views`: pairs form across ranks, and the gradients are those
     of one process with the whole batch.
 
     Parameters of the loss (proxies, centres) train with the rest; ``paramwise_cfg=dict(
@@ -42,10 +42,14 @@ class MetricLearningHead(BaseModule):
 
     Raises:
         ValueError: if PML lacks a name or refuses its options.
+
+    >>> head = MetricLearningHead(dict(type='SupConLoss'))
+    >>> list(head.loss(torch.randn(4, 8), torch.tensor([0, 0, 1, 1])))
+    ['loss_metric']
     """
 
     #: DVARetriever leaves background views out of the forward; no PML loss knows them.
-    background = 'none'
+    uses_background: bool = False
 
     def __init__(
         self,
@@ -92,32 +96,22 @@ class MetricLearningHead(BaseModule):
     ) -> dict[str, Tensor]:
         """The loss of one batch, with the signature of :meth:`DVAHead.loss`.
 
-        Args:
-            original: Embeddings of the original view, (B, C).
-            labels: Classes, (B,), int64.
-            discriminative: Embeddings of the object view, (B, C), or None; they join the batch as
-                further images of their classes.
-            background: Not used.
-            background_labels: Not used.
+        Discriminative views join the batch as further images of their classes; background views
+        are not used.
 
         Returns:
             ``loss_metric``, a scalar, and with a miner ``mined``, the number of pairs or
             triplets it found.
 
         Raises:
-            ValueError: if a label is not below ``num_classes``, or the batch does not suit the
-                loss.
+            ValueError: if a label is negative or not below ``num_classes``, or the batch does not
+                suit the loss.
         """
-        if self.num_classes is not None and labels.max() >= self.num_classes:
-            raise ValueError(
-                f'MetricLearningHead was built for {self.num_classes} classes but met label '
-                f"{int(labels.max())}; set model.head.num_classes to the training set's number"
-            )
+        views = [original] if discriminative is None else [original, discriminative]
         with torch.autocast(original.device.type, enabled=False):
-            embeddings, labels = gather_rows(original.float()), gather_rows(labels)
-            if discriminative is not None:
-                embeddings = torch.cat([embeddings, gather_rows(discriminative.float())])
-                labels = torch.cat([labels, labels])
+            views = [view.float() for view in views]
+            views, targets = gather_views(views, [labels] * len(views), self.num_classes)
+            embeddings, labels = torch.cat(views), torch.cat(targets)
             if self._smooth_ap:
                 embeddings, labels = _sorted_by_class(embeddings, labels)
             self._restore_queues(len(embeddings))

@@ -21,7 +21,11 @@ _UNSUITED = dict(
 
 
 def names(family: ModuleType) -> list[str]:
-    """The classes of one of PML's families that can be built, e.g. ``names(losses)``."""
+    """The classes of one of PML's families that can be built.
+
+    >>> 'ProxyAnchorLoss' in names(losses)
+    True
+    """
     return [
         name
         for name, value in vars(family).items()
@@ -46,6 +50,9 @@ def build_pml(config: Mapping, known: Mapping[str, int]) -> nn.Module:
 
     Raises:
         ValueError: if a name is unknown or cannot be built, or the class refuses its options.
+
+    >>> build_pml(dict(type='ProxyAnchorLoss'), dict(num_classes=3, embedding_size=4)).proxies.shape
+    torch.Size([3, 4])
     """
     if not isinstance(config, Mapping):
         raise ValueError(

@@ -1,11 +1,17 @@
 """DVARetriever: all views of a batch through one forward of the encoder."""
 
+import inspect
+from collections.abc import Callable
+
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
+
+from .frozen_vit import FrozenViT
 
 
 @MODELS.register_module()
@@ -15,16 +21,28 @@ class DVARetriever(BaseModel):
     Training takes one view (B, 3, H, W), or the list [original, discriminative, background] that
     the OPA transform makes; testing embeds the original view alone and needs no box.
 
+    >>> backbone = dict(type='FrozenViT', arch='test_vit', pretrained=False, img_size=32)
+    >>> model = DVARetriever(backbone, head=dict(type='DVAHead', num_classes=3))
+    >>> model(torch.randn(2, 3, 32, 32)).shape
+    torch.Size([2, 64])
+
     Args:
-        backbone: Config of the encoder, usually :class:`FrozenViT`.
-        head: Config of the head, usually :class:`DVAHead`; ``in_channels`` is filled in from the
-            neck or the encoder. None makes a model that can only embed. Defaults to None.
+        backbone: Config of the encoder, usually :class:`FrozenViT`; any backbone of mmpretrain
+            whose last feature, after the neck, is one vector an image. Feature maps need a neck
+            such as ``dict(type='GlobalAveragePooling')``.
+        head: Config of the head, usually :class:`DVAHead`. It declares ``uses_background``, and
+            its ``in_channels`` is filled in from the neck or the encoder; of another encoder than
+            FrozenViT a forward of one image, of its ``img_size`` or of 224 pixels, tells the
+            width. None makes a model that can only embed. Defaults to None.
         neck: Config of a module between encoder and head, such as mmpretrain's LinearNeck; it
-            takes the encoder's output tuple and must have ``out_channels``; ``in_channels`` is
-            filled in. Defaults to None.
+            takes the encoder's output tuple; ``in_channels``, if it has such, is filled in.
+            Defaults to None.
         data_preprocessor: Config of the preprocessor, mmpretrain's SelfSupDataPreprocessor
             unless it says otherwise. Defaults to None.
         init_cfg: Initialisation config of MMEngine. Defaults to None.
+
+    Raises:
+        ValueError: if the width of the encoder cannot be found.
     """
 
     def __init__(
@@ -38,17 +56,59 @@ class DVARetriever(BaseModel):
         preprocessor = {'type': 'SelfSupDataPreprocessor', **(data_preprocessor or {})}
         super().__init__(data_preprocessor=MODELS.build(preprocessor), init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
-        width = self.backbone.embed_dims
-        self.neck = None if neck is None else MODELS.build({'in_channels': width, **neck})
-        width = width if neck is None else self.neck.out_channels
-        self.head = None if head is None else MODELS.build({'in_channels': width, **head})
+        self.neck = _build(neck, self._encoder_width)
+        self.head = _build(
+            head, lambda: getattr(self.neck, 'out_channels', None) or self._encoder_width()
+        )
 
-    def embed(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W), normalised by the preprocessor -> embeddings (B, C)."""
-        features = self.backbone(images)
+    def _encoder_width(self) -> int:
+        if isinstance(self.backbone, FrozenViT):
+            return self.backbone.embed_dims
+        size = getattr(self.backbone, 'img_size', 224)
+        image = torch.zeros(1, 3, *([size, size] if isinstance(size, int) else size))
+        training = self.backbone.training
+        self.backbone.train(False)
+        try:
+            with torch.no_grad():
+                features = self.backbone(image)[-1]
+            if features.dim() not in (2, 4):
+                raise ValueError(f'features of shape {tuple(features.shape)} are no vector or map')
+            return features.shape[1]
+        except Exception as error:
+            raise ValueError(
+                f'the width of {type(self.backbone).__name__} could not be found by a forward of '
+                f'{tuple(image.shape)}: {error}; set in_channels of model.neck, if it has it, and '
+                'model.head'
+            ) from error
+        finally:
+            self.backbone.train(training)
+
+    def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Tensor | tuple[Tensor, ...]:
+        """Features of normalised images, as mmpretrain's models give them.
+
+        Args:
+            inputs: (B, 3, H, W), normalised by the preprocessor.
+            stage: 'backbone' gives the encoder's output tuple, 'neck' the embeddings (B, C) after
+                the neck, if any, of any length. Defaults to 'neck'.
+
+        Raises:
+            ValueError: if ``stage`` is neither, or what comes out is no vector an image.
+        """
+        if stage not in ('backbone', 'neck'):
+            raise ValueError(f"stage must be 'backbone' or 'neck', got {stage!r}")
+        features = self.backbone(inputs)
+        if stage == 'backbone':
+            return features
         if self.neck is not None:
             features = self.neck(features)
-        return features[-1] if isinstance(features, tuple) else features
+        embeddings = features[-1] if isinstance(features, list | tuple) else features
+        if embeddings.dim() != 2:
+            raise ValueError(
+                f'{type(self.backbone).__name__} gives features of shape {tuple(embeddings.shape)} '
+                "but an embedding is (B, C); set model.neck=dict(type='GlobalAveragePooling') for "
+                'feature maps'
+            )
+        return embeddings
 
     def forward(
         self,
@@ -71,7 +131,7 @@ class DVARetriever(BaseModel):
             return self.loss(inputs, data_samples)
         original = inputs[0] if isinstance(inputs, list | tuple) else inputs
         if mode == 'tensor':
-            return F.normalize(self.embed(original).float(), dim=1)
+            return F.normalize(self.extract_feat(original).float(), dim=1)
         if mode == 'predict':
             return self.predict(original, data_samples)
         raise ValueError(f"mode must be 'tensor', 'predict' or 'loss', got {mode!r}")
@@ -80,7 +140,7 @@ class DVARetriever(BaseModel):
         self, images: Tensor, data_samples: list[DataSample] | None = None
     ) -> list[DataSample]:
         """Set ``embedding``, unit-norm (C,), on each data sample."""
-        embeddings = F.normalize(self.embed(images).float(), dim=1)
+        embeddings = self(images)
         samples = data_samples or [DataSample() for _ in embeddings]
         for sample, embedding in zip(samples, embeddings, strict=True):
             sample.set_field(embedding, 'embedding')
@@ -91,7 +151,8 @@ class DVARetriever(BaseModel):
     ) -> dict[str, Tensor]:
         """The head's loss terms on one view or three; see :meth:`DVAHead.loss`.
 
-        Background views of images marked ``has_background=False`` are dropped before the forward.
+        Background views of images marked ``has_background=False`` are dropped before the forward,
+        and all of them for a head that does not use them.
 
         Raises:
             ValueError: if the model has no head, or for another number of views.
@@ -102,7 +163,7 @@ class DVARetriever(BaseModel):
             )
         labels = torch.cat([sample.gt_label for sample in data_samples])
         if isinstance(inputs, Tensor):
-            return self.head.loss(self.embed(inputs), labels)
+            return self.head.loss(self.extract_feat(inputs), labels)
         if len(inputs) != 3:
             raise ValueError(
                 'DVARetriever trains on one view or on three (original, discriminative, '
@@ -110,9 +171,20 @@ class DVARetriever(BaseModel):
             )
         original, discriminative, background = inputs
         kept = [i for i, sample in enumerate(data_samples) if sample.get('has_background', True)]
-        if self.head.background == 'none':
+        if not self.head.uses_background:
             kept = []
         views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
         batch = len(labels)
-        z, z_d, z_b = self.embed(views).split([batch, batch, len(kept)])
+        z, z_d, z_b = self.extract_feat(views).split([batch, batch, len(kept)])
         return self.head.loss(z, labels, z_d, z_b, labels[kept])
+
+
+def _build(config: dict | None, width: Callable[[], int]) -> nn.Module | None:
+    """Build a neck or head, filling in ``in_channels`` where its class takes one."""
+    if config is None:
+        return None
+    cls = MODELS.get(config['type']) if isinstance(config['type'], str) else config['type']
+    takes = cls is not None and 'in_channels' in inspect.signature(cls).parameters
+    if takes and config.get('in_channels') is None:
+        config = {**config, 'in_channels': width()}
+    return MODELS.build(config)

@@ -73,8 +73,9 @@ def test_one_view_leaves_the_proxy_loss_alone(batch):
     assert got['loss_proxy'] == model.loss(**batch)['loss_proxy']
 
 
-def test_beta_zero_turns_the_distillation_off(batch):
-    got = head(beta=0).loss(**batch)
+@pytest.mark.parametrize('options', [{}, dict(dpt=None)])
+def test_beta_zero_turns_the_distillation_off(batch, options):
+    got = head(beta=0, **options).loss(**batch)
     assert sorted(got) == ['loss_background', 'loss_discriminative', 'loss_proxy']
 
 
@@ -117,23 +118,32 @@ def test_autocast_does_not_reach_the_losses(batch, dtype):
         assert got[name] == value
 
 
-def test_a_label_beyond_the_classes_is_named(batch):
-    batch['labels'][1] = CLASSES
-    with pytest.raises(ValueError, match='4 classes but met label 4.*num_classes'):
+@pytest.mark.parametrize('label', [CLASSES, -1, -100])  # cross-entropy skips -100 silently
+def test_a_label_that_is_no_class_is_named(batch, label):
+    batch['labels'][1] = label
+    with pytest.raises(ValueError, match=f'label {label}'):
         head().loss(**batch)
 
 
+def test_it_says_whether_it_uses_backgrounds():
+    uses = {name: head(background=name).uses_background for name in ('proxy', 'class', 'none')}
+    assert uses == dict(proxy=True, **{'class': True, 'none': False})
+
+
 @pytest.mark.parametrize(
-    ('options', 'message'),
+    'options',
     [
-        (dict(num_classes=None), 'num_classes must be at least 2, got None.*training set'),
-        (dict(num_classes=1), 'num_classes must be at least 2, got 1'),
-        (dict(in_channels=None), 'in_channels must be positive, got None'),
-        (dict(temperature=0), 'temperature must be positive, got 0'),
-        (dict(background='mean'), "'proxy', 'class' or 'none', got 'mean'"),
-        (dict(beta=-1), 'beta must not be negative, got -1'),
+        dict(num_classes=None),
+        dict(num_classes=1),
+        dict(in_channels=None),
+        dict(temperature=0),
+        dict(background='mean'),
+        dict(beta=-1),
+        dict(dpt=None),  # with beta 1
     ],
 )
-def test_mistakes_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
+def test_mistakes_are_named(options):
+    (name, value), *_ = options.items()
+    with pytest.raises(ValueError) as error:
         DVAHead(**{'num_classes': CLASSES, 'in_channels': CHANNELS, **options})
+    assert name in str(error.value) and str(value) in str(error.value)

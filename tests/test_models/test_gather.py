@@ -12,7 +12,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from dva_mm.models import gather_rows
+from dva_mm.models import gather_views
 
 CLASSES, PIXELS, CHANNELS, BATCH = 4, 5, 8, 16
 HEADS = dict(
@@ -87,8 +87,34 @@ def shared_gradients(rank: int) -> list[Tensor]:
     """An addition hands one and the same gradient to both of its parts."""
     a, b = (torch.ones(2, 1, requires_grad=True) for _ in range(2))
     weights = torch.arange(4.0)[:, None]
-    ((gather_rows(a) + gather_rows(b)) * weights).sum().backward()
+    (first, second), _ = gather_views([a, b], [torch.zeros(2, dtype=torch.int64)] * 2)
+    ((first + second) * weights).sum().backward()
     return [a.grad, b.grad, 2 * weights[2 * rank : 2 * rank + 2]]
+
+
+def uneven(rank: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Rank 0 has no row of the second view; labels as large as float32 holds."""
+    views = [torch.full((2, 3), float(rank)), torch.full((rank, 3), 5.0)]
+    labels = [torch.tensor([2**24 - 1, rank]), torch.full((rank,), 7)]
+    return gather_views(views, labels)
+
+
+def collectives(rank: int) -> list[str]:
+    """The collectives of one training step's loss and of its backward pass."""
+    head = MODELS.build(dict(type='DVAHead', num_classes=CLASSES, in_channels=CHANNELS))
+    views, labels = [torch.randn(3, CHANNELS).requires_grad_() for _ in range(3)], torch.arange(3)
+    with torch.profiler.profile() as profile:
+        losses = head.loss(views[0], labels, *views[1:], labels)
+        sum(losses.values()).backward()
+    names = (event.name for event in profile.events())
+    return sorted(name for name in names if name.startswith('gloo:'))
+
+
+def bad_label(rank: int) -> str:
+    """Both ranks raise, though the label is rank 1's: none waits for the other."""
+    with pytest.raises(ValueError) as error:
+        gather_views([torch.zeros(1, 2)], [torch.tensor([9 * rank])], num_classes=5)
+    return str(error.value)
 
 
 def _process(rank: int, folder: Path) -> None:
@@ -96,9 +122,11 @@ def _process(rank: int, folder: Path) -> None:
         dist.init_process_group(
             'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
         )
-        rows = torch.full((rank, 3), float(rank))  # rank 0 has none
-        results = dict(heads=train(rank, 2), rows=gather_rows(rows), shared=shared_gradients(rank))
-        torch.save(results, folder / f'{rank}.pth')
+        steps = dict(
+            shared=shared_gradients, uneven=uneven, collectives=collectives, bad_label=bad_label
+        )
+        results = {name: step(rank) for name, step in steps.items()}
+        torch.save(dict(heads=train(rank, 2), **results), folder / f'{rank}.pth')
         dist.destroy_process_group()
     except BaseException:
         (folder / f'{rank}.error').write_text(traceback.format_exc())
@@ -134,7 +162,10 @@ def test_two_ranks_with_half_the_batch_are_one_process(two_processes: list, name
 
 def test_ranks_may_hold_different_numbers_of_rows(two_processes: list):
     for results in two_processes:
-        assert torch.equal(results['rows'], torch.ones(1, 3))
+        (first, second), (labels, others) = results['uneven']
+        assert torch.equal(first, torch.tensor([[0.0] * 3] * 2 + [[1.0] * 3] * 2))
+        assert torch.equal(second, torch.full((1, 3), 5.0))
+        assert labels.tolist() == [2**24 - 1, 0, 2**24 - 1, 1] and others.tolist() == [7]
 
 
 def test_gathered_rows_share_no_gradient_with_others(two_processes: list):
@@ -143,6 +174,16 @@ def test_gathered_rows_share_no_gradient_with_others(two_processes: list):
         assert torch.equal(a, want) and torch.equal(b, want)
 
 
+def test_a_step_gathers_sizes_once_and_rows_once(two_processes: list):
+    for results in two_processes:
+        assert results['collectives'] == ['gloo:all_gather'] * 2 + ['gloo:all_reduce']
+
+
+def test_a_label_out_of_range_is_an_error_on_every_rank(two_processes: list):
+    assert all('label 9' in results['bad_label'] for results in two_processes)
+
+
 def test_a_single_process_gathers_nothing():
-    rows = torch.randn(2, 3)
-    assert gather_rows(rows) is rows
+    view, labels = torch.randn(2, 3), torch.tensor([0, 1])
+    views, targets = gather_views([view], [labels])
+    assert views[0] is view and targets[0] is labels

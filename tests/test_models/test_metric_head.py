@@ -58,6 +58,7 @@ def test_a_proxy_loss_by_its_formula():
 def test_the_object_view_joins_the_batch_and_the_background_does_not():
     model = head(dict(type='SupConLoss'))
     (embeddings, labels), (objects, _) = batch(), batch()
+    assert not model.uses_background
     got = model.loss(embeddings, labels, objects, torch.randn(0, CHANNELS), labels[:0])
     want = losses.SupConLoss()(torch.cat([embeddings, objects]), torch.cat([labels, labels]))
     assert got['loss_metric'] == want
@@ -130,8 +131,9 @@ def test_smooth_ap_refuses_the_batches_on_which_pmls_is_wrong(classes, images):
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ValueError, match='label 4.*num_classes'):
-        head(dict(type='SupConLoss')).loss(batch()[0], torch.full((16,), 4))
+    for label in (4, -1):
+        with pytest.raises(ValueError, match=f'label {label}'):
+            head(dict(type='SupConLoss')).loss(batch()[0], torch.full((16,), label))
     with pytest.raises(ValueError, match='memory_size 8 .*batch of 16'):
         loss = dict(type='CrossBatchMemory', loss=dict(type='SupConLoss'), memory_size=8)
         head(loss).loss(*batch())
@@ -144,7 +146,7 @@ def test_mistakes_are_named():
 def test_a_retriever_trains_neck_and_proxies_on_the_frozen_encoder(mmpretrain_arch, images):
     model = DVARetriever(
         backbone=dict(
-            type='FrozenViT', arch=mmpretrain_arch, pretrained=False, img_size=32, ica=None
+            type='FrozenViT', arch=mmpretrain_arch, pretrained=False, img_size=32, tuning=None
         ),
         neck=dict(type='LinearNeck', out_channels=5, norm_cfg=None),
         head=dict(type='MetricLearningHead', loss=dict(type='ProxyAnchorLoss'), num_classes=3),

@@ -114,12 +114,6 @@ def test_weights_are_initialised_as_asked():
     assert (loss.proxies == 0.5).all()
 
 
-def test_the_config_is_left_as_it_was():
-    config = dict(type='CrossBatchMemory', loss=dict(type='SupConLoss', temperature=0.2))
-    build_pml(config, KNOWN)
-    assert config == dict(type='CrossBatchMemory', loss=dict(type='SupConLoss', temperature=0.2))
-
-
 @pytest.mark.parametrize(
     ('config', 'words'),
     [

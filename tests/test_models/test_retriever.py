@@ -1,5 +1,10 @@
+import cv2
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmpretrain import FeatureExtractor, get_model
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -9,7 +14,7 @@ from dva_mm.models import DVARetriever
 
 @pytest.fixture
 def config(mmpretrain_arch):
-    backbone = dict(type='FrozenViT', arch=mmpretrain_arch, pretrained=False, ica=dict(rank=2))
+    backbone = dict(type='FrozenViT', arch=mmpretrain_arch, pretrained=False)
     head = dict(type='DVAHead', num_classes=5)
     return dict(type='DVARetriever', backbone=backbone, head=head)
 
@@ -41,54 +46,29 @@ def seen(model):
     return watch(model)
 
 
-def test_all_views_go_through_one_forward(model, views, samples, seen):
-    losses = model(views, samples, mode='loss')
-    (batch,) = seen
-    assert torch.equal(batch, torch.cat(views))
-    labels = torch.tensor([4, 0, 2])
-    z, z_d, z_b = (model.embed(view) for view in views)
-    want = model.head.loss(z, labels, z_d, z_b, labels)
-    assert losses.keys() == want.keys() and len(want) == 4
-    for name, value in want.items():
-        torch.testing.assert_close(losses[name], value)
-
-
-def test_images_without_background_are_left_out(config, views, samples):
-    config['head']['background'] = 'class'
+@pytest.mark.parametrize(
+    ('background', 'kept'), [('class', [0, 1, 2]), ('class', [0, 2]), ('proxy', []), ('none', [])]
+)
+def test_views_with_their_backgrounds_go_through_one_forward(
+    config, views, samples, background, kept
+):
+    config['head']['background'] = background
     model = MODELS.build(config)
     batches = watch(model)
-    for sample, has_background in zip(samples, (True, False, True), strict=True):
+    for index, sample in enumerate(samples):
+        has_background = index in kept or background == 'none'  # a head that ignores them
         sample.set_field(has_background, 'has_background', field_type='metainfo')
     losses = model(views, samples, mode='loss')
-    original, discriminative, background = views
-    assert torch.equal(batches[0], torch.cat((original, discriminative, background[[0, 2]])))
+    original, discriminative, backgrounds = views
+    (batch,) = batches
+    assert torch.equal(batch, torch.cat((original, discriminative, backgrounds[kept])))
     labels = torch.tensor([4, 0, 2])
-    want = model.head.loss(
-        model.embed(original),
-        labels,
-        model.embed(discriminative),
-        model.embed(background[[0, 2]]),
-        labels[[0, 2]],
-    )
+    z, z_d = model.extract_feat(original), model.extract_feat(discriminative)
+    z_b = model.extract_feat(backgrounds)[kept]
+    want = model.head.loss(z, labels, z_d, z_b, labels[kept])
+    assert losses.keys() == want.keys() and len(want) == (3 if background == 'none' else 4)
     for name, value in want.items():
         torch.testing.assert_close(losses[name], value)
-
-
-def test_no_background_at_all(model, views, samples, seen):
-    for sample in samples:
-        sample.set_field(False, 'has_background', field_type='metainfo')
-    losses = model(views, samples, mode='loss')
-    assert seen[0].shape[0] == 6
-    assert losses['loss_background'] == 0 and losses['loss_proxy'] > 0
-
-
-def test_a_head_that_ignores_backgrounds_costs_no_forward_of_them(config, views, samples):
-    config['head']['background'] = 'none'
-    model = MODELS.build(config)
-    batches = watch(model)
-    losses = model(views, samples, mode='loss')
-    assert [len(batch) for batch in batches] == [6]
-    assert sorted(losses) == ['loss_discriminative', 'loss_dpt', 'loss_proxy']
 
 
 def test_one_view_trains_on_the_proxy_loss_alone(model, images, samples, seen):
@@ -103,25 +83,15 @@ def test_predict_embeds_the_original_alone(as_list, model, views, samples, seen)
     assert all(sample is given for sample, given in zip(got, samples, strict=True))
     (raw,) = model.backbone(views[0])
     for sample, embedding in zip(got, raw, strict=True):
-        assert sample.embedding.norm().item() == pytest.approx(1)
         torch.testing.assert_close(sample.embedding, embedding / embedding.norm())
         assert sample.gt_label is not None
+    assert torch.equal(model(views), torch.stack([sample.embedding for sample in got]))
+    with pytest.raises(ValueError):
+        model(views[0], samples[:2], mode='predict')
 
 
 def test_predict_makes_samples_where_none_are_given(model, images):
-    got = model(images, mode='predict')
-    assert [sample.embedding.shape for sample in got] == [(32,)] * 3
-
-
-def test_predict_refuses_another_number_of_samples(model, images, samples):
-    with pytest.raises(ValueError):
-        model(images, samples[:2], mode='predict')
-
-
-def test_tensor_mode_gives_unit_embeddings_of_the_original(model, views, seen):
-    got = model(views)
-    assert got.shape == (3, 32) and len(seen) == 1
-    torch.testing.assert_close(got, torch.stack([s.embedding for s in model.predict(views[0])]))
+    assert [sample.embedding.shape for sample in model(images, mode='predict')] == [(32,)] * 3
 
 
 def test_test_step_normalises_as_the_preprocessor_says(config):
@@ -138,43 +108,118 @@ def test_test_step_normalises_as_the_preprocessor_says(config):
 
 
 def test_the_neck_stands_between_encoder_and_head(config, images):
-    neck = dict(type='LinearNeck', in_channels=32, out_channels=7, gap_dim=0)
-    model = MODELS.build({**config, 'neck': neck})
-    assert model.head.proxies.shape == (6, 7)
-    torch.testing.assert_close(model.embed(images), model.neck(model.backbone(images))[-1])
+    model = MODELS.build({**config, 'neck': dict(type='LinearNeck', out_channels=7)})
+    assert model.neck.fc.weight.shape == (7, 32) and model.head.proxies.shape == (6, 7)
+    (raw,) = model.extract_feat(images, stage='backbone')
+    assert torch.equal(raw, model.backbone(images)[0])
+    model.train(False)
+    assert torch.equal(model.extract_feat(images), model.neck((raw,))[-1])
     assert model(images).shape == (3, 7)
 
 
-def test_head_takes_its_width_from_the_encoder(model):
-    assert model.head.proxies.shape == (6, 32)
-
-
-def test_embeddings_are_float32_under_autocast(config, images):
-    neck = dict(type='LinearNeck', in_channels=32, out_channels=7, gap_dim=0)
+def test_embeddings_and_losses_are_float32_under_autocast(config, images, views, samples):
+    neck = dict(type='LinearNeck', out_channels=7, norm_cfg=None)
     model = MODELS.build({**config, 'neck': neck})
     with torch.autocast('cpu', torch.bfloat16):
-        assert model.embed(images).dtype == torch.bfloat16  # a Linear comes last
+        assert model.extract_feat(images).dtype == torch.bfloat16  # a Linear comes last
         (sample, *_), embeddings = model.predict(images), model(images)
+        losses = model(views, samples, mode='loss')
     assert sample.embedding.dtype == embeddings.dtype == torch.float32
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
-
-
-def test_losses_are_float32_under_autocast(model, views, samples):
-    with torch.autocast('cpu', torch.bfloat16):
-        losses = model(views, samples, mode='loss')
     assert {value.dtype for value in losses.values()} == {torch.float32}
 
 
+VIT = dict(
+    type='VisionTransformer',
+    arch=dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64),
+    patch_size=8,
+    img_size=(32, 48),
+)
+GAP = dict(type='GlobalAveragePooling')
+POOLED = dict(type='LinearNeck', out_channels=5, gap_dim=2)
+
+
+SWIN = dict(embed_dims=24, depths=[1, 1], num_heads=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'neck', 'size', 'width'),
+    [
+        (VIT, None, (32, 48), 32),
+        (VIT, dict(type='LinearNeck', out_channels=5, norm_cfg=None), (32, 48), 5),
+        (dict(type='ResNet', depth=18), GAP, (64, 64), 512),
+        (dict(type='ResNet', depth=18), POOLED, (64, 64), 5),
+        (dict(type='TIMMBackbone', model_name='test_resnet'), GAP, (64, 64), 96),
+        # Its embed_dims is the width of the first stage alone.
+        (dict(type='SwinTransformer', arch=SWIN, out_indices=(1,)), GAP, (224, 224), 48),
+    ],
+)
+def test_mmpretrains_own_backbones_train(backbone, neck, size, width):
+    model = DVARetriever(backbone, head=dict(type='DVAHead', num_classes=5), neck=neck)
+    assert model.head.proxies.shape == (6, width) and model.backbone.training
+    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.1)))
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    view = torch.randint(0, 256, (4, 3, *size), dtype=torch.uint8)
+    samples = [DataSample().set_gt_label(label) for label in (4, 0, 2, 1)]
+    losses = model.train_step(dict(inputs=[view] * 3, data_samples=samples), wrapper)
+    assert losses['loss'].isfinite()
+    moved = [n for n, p in model.named_parameters() if not torch.equal(p, before[n])]
+    assert {next(iter(before)), 'head.proxies'} <= set(moved)  # from the first layer to the last
+
+
+def test_an_encoder_whose_width_no_forward_tells_takes_it_from_the_config():
+    backbone = dict(type='TIMMBackbone', model_name='test_vit', img_size=32)
+    with pytest.raises(ValueError, match='in_channels'):
+        DVARetriever(backbone, head=dict(type='DVAHead', num_classes=5), neck=GAP)
+    head = dict(type='DVAHead', num_classes=5, in_channels=64)
+    assert DVARetriever(backbone, head=head, neck=GAP).head.proxies.shape == (6, 64)
+
+
+def test_feature_maps_without_a_neck_are_answered_with_one(samples):
+    model = DVARetriever(dict(type='ResNet', depth=18), head=dict(type='DVAHead', num_classes=5))
+    with pytest.raises(ValueError, match='GlobalAveragePooling'):
+        model(torch.randn(3, 3, 32, 32), samples, mode='loss')
+
+
 def test_mistakes_are_named(config, model, images, samples):
-    with pytest.raises(ValueError, match="'tensor', 'predict' or 'loss', got 'train'"):
+    with pytest.raises(ValueError, match="'train'"):
         model(images, mode='train')
-    with pytest.raises(ValueError, match=r'one view or on three .*got 2'):
+    with pytest.raises(ValueError, match="'pre_logits'"):
+        model.extract_feat(images, stage='pre_logits')
+    with pytest.raises(ValueError, match='got 2'):
         model([images, images], samples, mode='loss')
     del config['head']
-    with pytest.raises(ValueError, match=r'no head to train; set model\.head'):
+    with pytest.raises(ValueError, match=r'model\.head'):
         MODELS.build(config)(images, samples, mode='loss')
 
 
-def test_a_model_without_head_embeds(config, images):
-    model = DVARetriever(config['backbone'])
-    assert model.head is None and model(images).shape == (3, 32)
+@pytest.mark.parametrize('num_classes', [5, None])
+def test_mmpretrains_feature_extractor(config, tmp_path, num_classes):
+    """From a config file and a checkpoint, as its users call it."""
+    config['head']['num_classes'] = num_classes
+    config['data_preprocessor'] = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
+    resize = dict(type='Resize', scale=(32, 32), backend='pillow')
+    pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackInputs')]
+    Config(
+        dict(
+            custom_imports=dict(imports=['dva_mm'], allow_failed_imports=False),
+            model=config,
+            test_dataloader=dict(dataset=dict(type='FineGrainedDataset', pipeline=pipeline)),
+        )
+    ).dump(tmp_path / 'tiny.py')
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    # A head that waits for the training set to be counted is left out.
+    options = {} if num_classes else dict(head=None)
+    model = get_model(tmp_path / 'tiny.py', **options)
+    for name, parameter in model.backbone.named_parameters():
+        if '_up' in name:
+            torch.nn.init.normal_(parameter)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'tiny.pth')
+    extract = FeatureExtractor(tmp_path / 'tiny.py', str(tmp_path / 'tiny.pth'), **options)
+    rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1).float()
+    want = model.extract_feat(((rgb - 127.5) / 127.5)[None])
+    for source in (str(tmp_path / 'image.png'), image):
+        torch.testing.assert_close(extract(source)[0], want[0])
+    (backbone,) = extract(str(tmp_path / 'image.png'), stage='backbone')[0]
+    torch.testing.assert_close(backbone, want[0])

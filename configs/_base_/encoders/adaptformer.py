@@ -1,5 +1,4 @@
 # Chen et al., AdaptFormer, https://arxiv.org/abs/2205.13535.
-ica = None
 tuning = dict(type='AdaptFormer', bottleneck=64, scale=0.1)
 neck = None
 lr = 1e-3

@@ -1,5 +1,4 @@
 # The biases of the encoder alone train: Ben Zaken et al., BitFit, https://arxiv.org/abs/2106.10199
-ica = None
 tuning = dict(type='BitFit')
 neck = None
 lr = 1e-3

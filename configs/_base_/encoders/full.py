@@ -1,5 +1,4 @@
 # Every weight of the encoder trains.
-ica = None
 tuning = dict(type='Full')
 neck = None
 lr = 1e-5

@@ -1,5 +1,4 @@
 # A linear embedding on the frozen encoder.
-ica = None
 tuning = None
 neck = dict(type='LinearNeck', out_channels=512, norm_cfg=None)
 lr = 1e-3

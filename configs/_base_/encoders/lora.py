@@ -1,5 +1,4 @@
 # Hu et al., LoRA, https://arxiv.org/abs/2106.09685, on the fused projection of Q, K and V.
-ica = None
 tuning = dict(type='LoRA', rank=8, alpha=16)
 neck = None
 lr = 1e-3

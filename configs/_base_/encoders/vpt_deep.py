@@ -1,5 +1,4 @@
 # Jia et al., Visual Prompt Tuning, https://arxiv.org/abs/2203.12119: before every block.
-ica = None
 tuning = dict(type='VPTDeep', num_tokens=10)
 neck = None
 lr = 1e-3

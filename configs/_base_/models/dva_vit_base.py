@@ -7,7 +7,7 @@ model = dict(
         arch='vit_base_patch16_224.augreg_in21k',
         pretrained=True,
         img_size=224,
-        ica=dict(rank=16, act='GELU', scale=1.0),
+        tuning=dict(type='ICA', rank=16, act='GELU', scale=1.0),
     ),
     head=dict(
         type='DVAHead',

@@ -1,0 +1,19 @@
+from .adaptformer import AdaptFormer
+from .base import Tuning, build_tuning
+from .full import BitFit, Full
+from .ica import ICA, ICALinear
+from .lora import LoRA
+from .vpt import VPTDeep, VPTShallow
+
+__all__ = [
+    'AdaptFormer',
+    'BitFit',
+    'Full',
+    'ICA',
+    'ICALinear',
+    'LoRA',
+    'Tuning',
+    'VPTDeep',
+    'VPTShallow',
+    'build_tuning',
+]

@@ -1,0 +1,185 @@
+"""ICA, In-Context Adaptation: a bottleneck beside the frozen Q and K projections.
+
+Paper: https://arxiv.org/abs/2506.16273. Only Q and K are adapted; rank, activation, zero start and
+the missing biases are choices of this project (see docs/method.md).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from ..plain_vit import PlainViT
+from .base import Tuning, check_positive
+
+_ACTIVATIONS: dict[str | None, type[nn.Module]] = {
+    'GELU': nn.GELU,
+    'ReLU': nn.ReLU,
+    None: nn.Identity,
+}
+
+
+class ICALinear(nn.Linear):
+    r"""A frozen fused ``qkv`` projection with trainable bottlenecks on Q and K.
+
+    For an input :math:`x` of shape (B, N, C) and the frozen :math:`W_q, W_k, W_v`:
+
+    .. math::
+        q &= x W_q + s \cdot up_q(\sigma(down_q(x))) \\
+        k &= x W_k + s \cdot up_k(\sigma(down_k(x))) \\
+        v &= x W_v
+
+    It takes over ``weight`` and ``bias`` of the Linear that it replaces, so every pre-trained key
+    keeps its name, and adds ``q_down``, ``q_up``, ``k_down``, ``k_up``. The up-projections start at
+    zero: the output is bit-identical to the replaced Linear until the first optimiser step.
+
+    >>> qkv = nn.Linear(8, 24)
+    >>> x = torch.randn(2, 5, 8)
+    >>> torch.equal(ICALinear(qkv, rank=2)(x), qkv(x))
+    True
+
+    Args:
+        qkv: The Linear to replace, C -> 3D, whose output holds Q, K, V in this order.
+        rank: Width r of the bottleneck. Defaults to 16.
+        act: Non-linearity between down and up: 'GELU', 'ReLU' or None. None makes the bottleneck
+            linear and so mergeable. Defaults to 'GELU'.
+        scale: Factor s on the bottleneck's output. Defaults to 1.0.
+        targets: Which of 'q', 'k' and 'v' get a bottleneck. Defaults to ('q', 'k').
+
+    Shape:
+        (..., C) -> (..., 3D).
+
+    Raises:
+        ValueError: if ``qkv`` has no three equal parts.
+    """
+
+    def __init__(
+        self,
+        qkv: nn.Linear,
+        rank: int = 16,
+        act: str | None = 'GELU',
+        scale: float = 1.0,
+        targets: Sequence[str] = ('q', 'k'),
+    ) -> None:
+        if qkv.out_features % 3:
+            raise ValueError(
+                f'ICA needs a fused qkv Linear with 3D outputs, got {qkv.out_features} outputs'
+            )
+        # The parent's parameters live on 'meta' for an instant: they are replaced, never filled.
+        super().__init__(
+            qkv.in_features, qkv.out_features, bias=qkv.bias is not None, device='meta'
+        )
+        self.weight = qkv.weight
+        self.bias = qkv.bias
+        self.scale = scale
+        self.targets = tuple(targets)
+        options = dict(bias=False, device=qkv.weight.device, dtype=qkv.weight.dtype)
+        for target in self.targets:
+            setattr(self, f'{target}_down', nn.Linear(qkv.in_features, rank, **options))
+            setattr(self, f'{target}_up', nn.Linear(rank, qkv.out_features // 3, **options))
+        self.act = _ACTIVATIONS[act]()
+        self.reset()
+
+    def _bottlenecks(self) -> list[tuple[int, nn.Linear, nn.Linear]]:
+        """Place in the output (0, 1, 2 for Q, K, V), down-projection, up-projection."""
+        return [
+            ('qkv'.index(target), getattr(self, f'{target}_down'), getattr(self, f'{target}_up'))
+            for target in self.targets
+        ]
+
+    def reset(self) -> None:
+        """Back to the start: down-projections random, up-projections zero."""
+        for _, down, up in self._bottlenecks():
+            down.reset_parameters()
+            nn.init.zeros_(up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = list(F.linear(x, self.weight, self.bias).chunk(3, dim=-1))  # each (..., D)
+        for place, down, up in self._bottlenecks():
+            parts[place] = parts[place] + self.scale * up(self.act(down(x)))
+        return torch.cat(parts, dim=-1)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        r"""A plain Linear with :math:`W_q + s \cdot up_q \, down_q` (K, V alike), the same bias.
+
+        Raises:
+            ValueError: if an activation stands between down and up.
+        """
+        if not isinstance(self.act, nn.Identity):
+            raise ValueError(
+                f'ICA with act={type(self.act).__name__!r} is not linear and cannot be merged into '
+                'the frozen weight; train with act=None to merge'
+            )
+        weight = self.weight.detach().clone()
+        parts = weight.chunk(3, dim=0)  # views, each (D, C)
+        for place, down, up in self._bottlenecks():
+            parts[place].add_(self.scale * up.weight @ down.weight)
+        linear = nn.Linear(
+            self.in_features, self.out_features, bias=self.bias is not None, device='meta'
+        )
+        linear.weight = nn.Parameter(weight, requires_grad=False)
+        if self.bias is not None:
+            linear.bias = self.bias
+        return linear
+
+
+@MODELS.register_module()
+class ICA(Tuning):
+    """Replace ``attn.qkv`` of the chosen blocks by :class:`ICALinear`.
+
+    >>> ICA(targets=['v', 'q']).targets
+    ('q', 'v')
+
+    Args:
+        rank, act, scale, targets: See :class:`ICALinear`.
+        layers: Indices of the blocks to adapt, negative ones from the end. None adapts all.
+            Defaults to None.
+
+    Raises:
+        ValueError: if an option is out of its range, or an index names no block of the ViT.
+    """
+
+    def __init__(
+        self,
+        rank: int = 16,
+        act: str | None = 'GELU',
+        scale: float = 1.0,
+        layers: Sequence[int] | None = None,
+        targets: Sequence[str] = ('q', 'k'),
+    ) -> None:
+        check_positive('ICA', 'rank', rank)
+        if act not in _ACTIVATIONS:
+            raise ValueError(f"ICA act must be 'GELU', 'ReLU' or None, got {act!r}")
+        if isinstance(targets, str) or not targets or set(targets) - {'q', 'k', 'v'}:
+            raise ValueError(f"ICA targets must be a list out of 'q', 'k' and 'v', got {targets!r}")
+        self.targets = tuple(target for target in 'qkv' if target in targets)
+        self.layers = layers
+        self.options = dict(rank=rank, act=act, scale=float(scale), targets=self.targets)
+
+    def apply(self, vit: PlainViT) -> list[ICALinear]:
+        """Replace the Linears; returns the replacements in the order of the blocks."""
+        count = len(vit.blocks)
+        chosen = range(count) if self.layers is None else self.layers
+        if bad := [i for i in chosen if not -count <= i < count]:
+            raise ValueError(f'ICA layers {bad} are out of range: {vit.name} has {count} blocks')
+        indices = sorted(i % count for i in chosen)
+        if len(set(indices)) < len(indices) or not indices:
+            raise ValueError(f'ICA layers must name each block once, at least one, got {chosen!r}')
+        attentions = [vit.blocks[index].attn for index in indices]
+        for attention in attentions:
+            attention.qkv = ICALinear(attention.qkv, **self.options)
+        return [attention.qkv for attention in attentions]
+
+    def merge(self, vit: PlainViT) -> None:
+        """Replace each :class:`ICALinear` by a plain Linear.
+
+        Raises:
+            ValueError: if the adapters have an activation.
+        """
+        adapted = [b.attn for b in vit.blocks if isinstance(b.attn.qkv, ICALinear)]
+        for attention, linear in [(a, a.qkv.merged()) for a in adapted]:
+            attention.qkv = linear

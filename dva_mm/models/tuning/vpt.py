@@ -1,0 +1,112 @@
+"""VPT, Visual Prompt Tuning: learnable tokens in the sequence.
+
+Paper: https://arxiv.org/abs/2203.12119.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from ..plain_vit import PlainViT
+from .base import Tuning, check_dropout, check_positive
+
+
+class Prompts(nn.Module):
+    r"""VPT's learnable tokens, after the prefix tokens (class, registers) of a sequence.
+
+    Drawn uniformly from :math:`\pm\sqrt{6 / (3P^2 + C)}` for patches of side P and tokens of width
+    C.
+
+    With ``replace`` they take the place of T prompts that the sequence has already.
+
+    Shape:
+        (B, N, C) -> (B, N + T, C), or (B, N, C) when replacing.
+    """
+
+    def __init__(self, vit: PlainViT, num_tokens: int, dropout: float, replace: bool) -> None:
+        super().__init__()
+        self.bound = math.sqrt(6 / (3 * vit.patch_size**2 + vit.embed_dims))
+        self.num_prefix_tokens = vit.num_prefix_tokens
+        self.num_replaced = num_tokens if replace else 0
+        self.tokens = nn.Parameter(torch.empty(num_tokens, vit.embed_dims))
+        self.dropout = nn.Dropout(dropout)
+        self.reset()
+
+    def reset(self) -> None:
+        """Draw the tokens anew."""
+        nn.init.uniform_(self.tokens, -self.bound, self.bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        prompts = self.dropout(self.tokens.expand(len(x), -1, -1))  # (B, T, C)
+        prefix = x[:, : self.num_prefix_tokens]
+        patches = x[:, self.num_prefix_tokens + self.num_replaced :]
+        return torch.cat((prefix, prompts, patches), dim=1)
+
+    def before_block(self, block: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Forward pre-hook of a block."""
+        return (self(inputs[0]), *inputs[1:])
+
+
+def _add_prompts(
+    vit: PlainViT, blocks: Sequence[nn.Module], num_tokens: int, dropout: float
+) -> list[Prompts]:
+    """Give each of ``blocks`` its prompts; the first inserts them, the others replace."""
+    added = []
+    for index, block in enumerate(blocks):
+        block.prompts = Prompts(vit, num_tokens, dropout, replace=index > 0)
+        # A bound method, unlike a closure, follows a deep copy of the block to the copied prompts.
+        block.register_forward_pre_hook(block.prompts.before_block)
+        added.append(block.prompts)
+    for block in vit.blocks:
+        # Attention with RoPE rotates what follows its prefix tokens: prompts have no position.
+        if hasattr(block.attn, 'num_prefix_tokens'):
+            block.attn.num_prefix_tokens += num_tokens
+    return added
+
+
+@MODELS.register_module()
+class VPTShallow(Tuning):
+    """VPT-shallow: prompts enter the sequence before the first block and pass through all.
+
+    Where the ViT has a norm before its blocks (CLIP), they enter after it.
+
+    >>> VPTShallow(num_tokens=5).num_prompts
+    5
+
+    Args:
+        num_tokens: Number of prompts. Defaults to 10.
+        dropout: Probability that a value of a prompt is zeroed. Defaults to 0.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    #: how many blocks get prompts of their own; None for all
+    depth: int | None = 1
+
+    def __init__(self, num_tokens: int = 10, dropout: float = 0.0) -> None:
+        check_positive(type(self).__name__, 'num_tokens', num_tokens)
+        check_dropout(type(self).__name__, dropout)
+        self.num_prompts, self.dropout = num_tokens, dropout
+
+    def apply(self, vit: PlainViT) -> list[Prompts]:
+        """Add the prompts to the first block, or to every block."""
+        blocks = vit.blocks[: self.depth]
+        return _add_prompts(vit, blocks, self.num_prompts, self.dropout)
+
+
+@MODELS.register_module()
+class VPTDeep(VPTShallow):
+    """VPT-deep: as VPT-shallow, but every further block puts prompts of its own in their place.
+
+    >>> VPTDeep(num_tokens=5).depth is None
+    True
+
+    Args, Raises: as :class:`VPTShallow`; ``num_tokens`` is that of each block.
+    """
+
+    depth = None

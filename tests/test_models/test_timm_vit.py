@@ -1,0 +1,248 @@
+import numpy as np
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from conftest import FAMILIES
+from safetensors.torch import save_file
+
+from dva_mm.models import FrozenViT, timm_vit
+
+
+def build(arch, pretrained=False, **options):
+    return FrozenViT(arch, pretrained, **{'img_size': 32, 'tuning': None, **options})
+
+
+def without_head(state):
+    return {name: tensor for name, tensor in state.items() if not name.startswith('head.')}
+
+
+def same(got, want):
+    return got.keys() == want.keys() and all(torch.equal(got[n], t) for n, t in want.items())
+
+
+def augreg(state, heads=2, drop=()):
+    """A ViT's tensors under the names and in the shapes of Google's AugReg ``.npz`` files."""
+    out = {
+        'embedding/kernel': state['patch_embed.proj.weight'].permute(2, 3, 1, 0),  # (H, W, 3, C)
+        'embedding/bias': state['patch_embed.proj.bias'],
+        'cls': state['cls_token'],
+        'Transformer/posembed_input/pos_embedding': state['pos_embed'],
+        'Transformer/encoder_norm/scale': state['norm.weight'],
+        'Transformer/encoder_norm/bias': state['norm.bias'],
+        'head/kernel': state['head.weight'].T,
+        'head/bias': state['head.bias'],
+    }
+    width = state['norm.weight'].numel()
+    for i in range(sum(name.endswith('.norm1.weight') for name in state)):
+        ours, theirs = f'blocks.{i}.', f'Transformer/encoderblock_{i}/'
+        for norm, layer_norm in (('norm1', 'LayerNorm_0'), ('norm2', 'LayerNorm_2')):
+            out[f'{theirs}{layer_norm}/scale'] = state[f'{ours}{norm}.weight']
+            out[f'{theirs}{layer_norm}/bias'] = state[f'{ours}{norm}.bias']
+        attention = f'{theirs}MultiHeadDotProductAttention_1/'
+        for j, name in enumerate(('query', 'key', 'value')):
+            rows = slice(j * width, (j + 1) * width)
+            kernel = state[f'{ours}attn.qkv.weight'][rows].T  # (C, C)
+            out[f'{attention}{name}/kernel'] = kernel.reshape(width, heads, -1)
+            out[f'{attention}{name}/bias'] = state[f'{ours}attn.qkv.bias'][rows].view(heads, -1)
+        kernel = state[f'{ours}attn.proj.weight'].T
+        out[f'{attention}out/kernel'] = kernel.reshape(heads, -1, width)
+        out[f'{attention}out/bias'] = state[f'{ours}attn.proj.bias']
+        for j in (1, 2):
+            dense = f'{theirs}MlpBlock_3/Dense_{j - 1}/'
+            out[f'{dense}kernel'] = state[f'{ours}mlp.fc{j}.weight'].T
+            out[f'{dense}bias'] = state[f'{ours}mlp.fc{j}.bias']
+    return {name: tensor.contiguous().numpy() for name, tensor in out.items() if name not in drop}
+
+
+@pytest.mark.parametrize('suffix', ['safetensors', 'pth', 'npz'])
+def test_every_format_of_a_file_gives_its_weights(suffix, timm_weights, save_weights, tmp_path):
+    if suffix == 'npz':
+        file = str(tmp_path / 'vit.npz')
+        np.savez(file, **augreg(timm_weights))
+    else:
+        file = save_weights(timm_weights, f'vit.{suffix}')
+    assert same(build('test_vit', file).host.state_dict(), without_head(timm_weights))
+
+
+def test_half_precision_files_become_float32(timm_weights, mmpretrain_twin, save_weights):
+    file = save_weights({name: tensor.half() for name, tensor in timm_weights.items()})
+    for arch in ('test_vit', mmpretrain_twin):
+        state = build(arch, file).host.state_dict()
+        assert all(tensor.dtype == torch.float32 for tensor in state.values())
+        assert torch.equal(state['pos_embed'], timm_weights['pos_embed'].half().float())
+
+
+@pytest.mark.parametrize('img_size', [64, (64, 48)])
+def test_another_img_size_resamples_the_position_embedding_alone(
+    timm_weights, mmpretrain_twin, save_weights, img_size
+):
+    file = save_weights(timm_weights)
+    grid = timm_weights['pos_embed'][:, 1:].reshape(1, 2, 2, 64).permute(0, 3, 1, 2)
+    height, width = (64, 64) if img_size == 64 else img_size
+    for arch, antialias in (('test_vit', True), (mmpretrain_twin, False)):
+        small, large = build(arch, file), build(arch, file, img_size=img_size)
+        assert large.img_size == img_size
+        assert large.encoder_info()['img_size'] == (64 if img_size == 64 else [64, 48])
+        assert large(torch.randn(1, 3, height, width))[0].shape == (1, 64)
+        want, got = small.host.state_dict(), large.host.state_dict()
+        size = (height // 16, width // 16)
+        resized = F.interpolate(grid, size=size, mode='bicubic', antialias=antialias)
+        want['pos_embed'] = torch.cat(
+            (timm_weights['pos_embed'][:, :1], resized.flatten(2).transpose(1, 2)), dim=1
+        )
+        for name, tensor in want.items():
+            torch.testing.assert_close(got[name], tensor, msg=name)
+
+
+@pytest.mark.parametrize('img_size', [0, (32,) * 3, 'large', (32, 0.5)])
+def test_an_img_size_that_is_none_is_named(img_size):
+    with pytest.raises(ValueError) as error:
+        build('test_vit', img_size=img_size)
+    assert 'img_size' in str(error.value) and repr(img_size) in str(error.value)
+
+
+def test_an_img_size_that_the_patches_do_not_fill_is_named_with_the_nearest():
+    with pytest.raises(ValueError) as error:
+        build('vit_small_patch14_dinov2', img_size=256)
+    assert all(word in str(error.value) for word in ('256', '14', '252'))
+
+
+def test_the_vits_own_img_size_is_kept(mmpretrain_arch):
+    assert build('test_vit', img_size=None).img_size == 160
+    assert build(mmpretrain_arch, img_size=None).img_size == 32
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_file_of_each_family_goes_round(family, tiny_vit, save_weights, randomised):
+    arch, pooling = tiny_vit(family), 'map' if family in ('siglip', 'pe') else 'cls'
+    want = randomised(build(arch, pooling=pooling).host.state_dict())
+    assert same(build(arch, save_weights(want), pooling=pooling).host.state_dict(), want)
+    del want['blocks.1.attn.qkv.weight']
+    with pytest.raises(ValueError, match='blocks.1.attn.qkv.weight'):
+        build(arch, save_weights(want), pooling=pooling)
+
+
+@pytest.mark.parametrize('family', sorted(set(FAMILIES) - {'deit'}))  # which averages two heads
+def test_embeddings_are_those_of_the_vits_own_pooling(family, tiny_vit, save_weights, randomised):
+    """Register tokens are not averaged, and RoPE takes part: against timm's own forward."""
+    arch, images = tiny_vit(family), torch.randn(2, 3, 32, 48)
+    for pooling in ('map',) if family in ('siglip', 'pe') else ('token', 'avg'):
+        plain = timm.create_model(arch, num_classes=0, img_size=(32, 48)).eval()
+        state = randomised(plain.state_dict())
+        plain.load_state_dict(state)
+        plain.reset_classifier(0, pooling)
+        name = 'cls' if pooling == 'token' else pooling
+        encoder = build(arch, save_weights(state), img_size=(32, 48), pooling=name)
+        assert torch.equal(encoder(images)[0], plain(images))
+    if family in ('siglip', 'pe'):  # not used, so not kept
+        assert build(arch, pooling='avg').host.attn_pool is None
+
+
+@pytest.mark.parametrize('name', ['cls_token', 'blocks.3.attn.qkv.bias', 'norm.weight'])
+def test_a_file_that_lacks_one_tensor_is_refused(name, timm_weights, mmpretrain_twin, save_weights):
+    state = {key: tensor for key, tensor in timm_weights.items() if key != name}
+    file = save_weights(state, 'torn.safetensors')
+    with pytest.raises(ValueError, match=rf'torn.safetensors.*{name}'):
+        build('test_vit', file)
+    with pytest.raises(ValueError, match='torn.safetensors'):
+        build(mmpretrain_twin, file)
+
+
+def test_an_npz_that_lacks_one_tensor_is_refused(timm_weights, tmp_path):
+    lost = 'Transformer/encoderblock_3/MlpBlock_3/Dense_1/bias'
+    np.savez(tmp_path / 'torn.npz', **augreg(timm_weights, drop=[lost]))
+    with pytest.raises(ValueError, match=f'torn.npz.*{lost}'):
+        build('test_vit', str(tmp_path / 'torn.npz'))
+
+
+@pytest.mark.parametrize('fault', ['names', 'width', 'pth', 'safetensors', 'npz'])
+def test_a_file_of_another_model_or_none_at_all_is_refused(
+    arch, fault, timm_weights, save_weights, tmp_path
+):
+    if fault == 'names':
+        state = {f'encoder.{name}': tensor for name, tensor in timm_weights.items()}
+        file = save_weights(state, 'odd.pth')
+    elif fault == 'width':
+        state = {k: torch.cat((t, t), dim=-1) for k, t in timm_weights.items() if t.ndim}
+        file = save_weights(state, 'odd.pth')
+    else:
+        file = str(tmp_path / f'odd.{fault}')
+        (tmp_path / f'odd.{fault}').write_text('<html>404</html>')
+    with pytest.raises(ValueError, match=r'odd\.'):
+        build(arch, file)
+
+
+@pytest.mark.parametrize(
+    ('name', 'pooling', 'words'),
+    [
+        ('test_vti', 'cls', ["'test_vti'", "'test_vit'", 'hf-hub']),
+        ('test_vit.nope', 'cls', ["'test_vit.nope'", "'test_vit.r160_in1k'"]),
+        ('test_vit3', 'cls', ["'test_vit3'", "pooling='avg'", "'map'"]),  # built as SigLIP
+        ('test_vit', 'map', ["'test_vit'", 'attention pooling']),
+        ('vit_wee_patch16_reg1_gap_256', 'cls', ["pooling='avg'"]),
+        ('test_resnet', 'cls', ["'test_resnet'"]),
+        ('xcit_nano_12_p16_224', 'cls', ['Xcit', 'DINOv3']),
+        ('eva02_base_patch14_224', 'avg', ['Eva', 'fused']),  # separate projections
+        ('vit_pe_spatial_tiny_patch16_512', 'cls', ['norm', "pooling='avg'"]),
+    ],
+)
+def test_a_timm_name_that_will_not_do_is_named(name, pooling, words, tiny_vit):
+    with pytest.raises(ValueError) as error:
+        build(tiny_vit(name) if 'base' in name else name, pooling=pooling, img_size=None)
+    assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    'arch', ['beit_base_patch16_224', 'eva02_tiny_patch14_224', 'vit_tiny_patch16_dinov3_qkvb']
+)
+def test_attention_that_does_not_call_its_qkv_linear_is_refused(arch, tiny_vit):
+    called = []
+    vit = timm.create_model(tiny_vit(arch), num_classes=0, img_size=112).eval()
+    vit.blocks[0].attn.qkv.register_forward_hook(lambda *_: called.append(True))
+    vit(torch.randn(1, 3, 112, 112))
+    assert not called
+    with pytest.raises(ValueError, match='without calling'):
+        build(tiny_vit(arch), pooling='avg')
+
+
+def test_a_folder_with_weights_and_its_name(tiny_vit, tmp_path, randomised):
+    arch = tiny_vit('dinov3')
+    state = randomised(build(arch).host.state_dict())
+    save_file(state, tmp_path / 'dinov3' / 'model.safetensors')
+    encoder = build(arch, pretrained=True)
+    assert same(encoder.host.state_dict(), state)
+    assert encoder.encoder_info()['name'] == 'local-dir:dinov3'  # wherever it lies
+
+
+def test_names_of_the_hub_are_left_to_timm(monkeypatch, tiny_vit):
+    folder, create_model, asked = tiny_vit('vit'), timm.create_model, []
+
+    def hub(name, **options):
+        asked.append(name)
+        return create_model(folder, **options)
+
+    monkeypatch.setattr(timm_vit.timm, 'create_model', hub)
+    info = build('hf-hub:someone/vit_small.tag').encoder_info()
+    assert info['name'] == 'hf-hub:someone/vit_small.tag' and set(asked) == {info['name']}
+
+
+@pytest.mark.parametrize(
+    ('arch', 'words'),
+    [
+        ('test_vit.r160_in1k', ['timm/test_vit.r160_in1k', 'model.backbone.pretrained=']),
+        ('hf-hub:someone/vit', ['hf-hub:someone/vit', 'model.backbone.pretrained']),
+    ],
+)
+def test_an_unreachable_hub_is_named_with_the_way_out(monkeypatch, arch, words):
+    create_model = timm.create_model
+
+    def offline(name, pretrained=False, **options):
+        if pretrained or ':' in name:
+            raise OSError('the network is unreachable')
+        return create_model(name, **options)
+
+    monkeypatch.setattr(timm_vit.timm, 'create_model', offline)
+    with pytest.raises(RuntimeError) as caught:
+        build(arch, True)
+    assert all(word in str(caught.value) for word in ['OSError', 'unreachable', *words])

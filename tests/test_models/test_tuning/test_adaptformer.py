@@ -1,0 +1,53 @@
+import math
+
+import pytest
+import torch
+import torch.nn as nn
+from reference_vit import after_attention, after_mlp, build, embedded, expected_embedding
+
+from dva_mm.models import FrozenViT
+from dva_mm.models.tuning.adaptformer import AdaptMLP
+
+SCALED = dict(layer_scale_init_value=0.5)  # LayerScale
+
+
+@pytest.mark.parametrize('pooling', ['cls', 'avg'])
+def test_adaptformer_equals_the_blocks_written_out(arch, images, pooling):
+    if isinstance(arch, dict):
+        arch.update(SCALED)
+    encoder = build(arch, dict(type='AdaptFormer', bottleneck=5, scale=0.3), pooling)
+    host = encoder.host
+    x = embedded(host, images)
+    for block in encoder.blocks:
+        x = after_mlp(block, after_attention(block, x), block.adapt_mlp)
+    tokens = host.norm(x) if isinstance(arch, str) else host.ln1(x)
+    want = expected_embedding(encoder, tokens, pooling)
+    torch.testing.assert_close(encoder(images)[0], want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_branch_lies_within_layer_scale_in_timm_too(images):
+    timm_encoder = build('test_vit2', dict(type='AdaptFormer', bottleneck=4), 'avg')
+    block = timm_encoder.blocks[0]
+    assert type(block.ls2).__name__ == 'LayerScale'
+    x = torch.randn(2, 3, timm_encoder.embed_dims)
+    want = after_mlp(block, after_attention(block, x), block.adapt_mlp)
+    torch.testing.assert_close(block(x), want, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(block(x), after_mlp(block, after_attention(block, x)), atol=1e-3)
+
+
+def test_a_branch_starts_at_zero_with_a_kaiming_down_projection():
+    branch = AdaptMLP(64, bottleneck=32, scale=0.1, dropout=0.0)
+    for _ in range(2):
+        assert not branch.up.weight.any() and not branch.up.bias.any()
+        assert not branch.down.bias.any()
+        bound = 1 / math.sqrt(64)
+        assert 0.98 * bound < branch.down.weight.abs().max() <= bound
+        for parameter in branch.parameters():
+            nn.init.constant_(parameter, 3.0)
+        branch.reset()
+
+
+def test_adaptformer_refuses_swiglu(mmpretrain_arch):
+    mmpretrain_arch['layer_cfgs'] = dict(ffn_type='swiglu_fused')
+    with pytest.raises(ValueError, match='SwiGLUFFNFused'):
+        FrozenViT(mmpretrain_arch, False, 32, tuning=dict(type='AdaptFormer'))

@@ -1,0 +1,316 @@
+"""What holds for each way of tuning: what trains, where it starts, and that the rest stays."""
+
+import copy
+import importlib.util
+
+import pytest
+import torch
+import torch.nn as nn
+from conftest import FAMILIES
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+
+from dva_mm.engine.checkpoint import check_encoder
+from dva_mm.engine.optim import TrainableOptimWrapperConstructor
+from dva_mm.models import FrozenViT, Tuning
+from dva_mm.models.timm_vit import build_timm_vit
+from dva_mm.models.tuning import build_tuning
+
+OPTIONS = {
+    'ICA': dict(rank=2),
+    'Full': {},
+    'BitFit': {},
+    'LoRA': dict(rank=2),
+    'VPTShallow': dict(num_tokens=3),
+    'VPTDeep': dict(num_tokens=3),
+    'AdaptFormer': dict(bottleneck=5),
+    'FirstNorm': dict(factor=0.5),
+}
+PROMPTS = ('VPTShallow', 'VPTDeep')
+
+
+@MODELS.register_module()
+class FirstNorm(Tuning):
+    """A way of tuning as another project would add it: a gain after the first block."""
+
+    def __init__(self, factor: float, shift: bool = True) -> None:
+        self.factor, self.shift = factor, shift
+
+    def apply(self, vit):
+        vit.blocks[0].gain = Gain(vit.embed_dims, self.factor)
+        vit.blocks[0].register_forward_hook(vit.blocks[0].gain.after_block)
+        return [vit.blocks[0].gain]
+
+
+class Gain(nn.Module):
+    def __init__(self, width: int, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.weight = nn.Parameter(torch.zeros(width))
+
+    def reset(self) -> None:
+        nn.init.zeros_(self.weight)
+
+    def after_block(self, block: nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+        return output + self.factor * self.weight * output
+
+
+def names(*wanted):
+    lacks = importlib.util.find_spec('peft') is None
+    skip = pytest.mark.skipif(lacks, reason='needs peft')
+    return [pytest.param(n, marks=skip) if n == 'LoRA' else n for n in wanted]
+
+
+every_tuning = pytest.mark.parametrize('name', names(*OPTIONS))
+
+
+def config(name):
+    return dict(type=name, **OPTIONS[name])
+
+
+@pytest.fixture
+def build(arch, save_weights, randomised):
+    """Encoders on one file of 'pre-trained' weights."""
+    plain = FrozenViT(arch, pretrained=False, img_size=32, tuning=None)
+    file = save_weights(randomised(plain.host.state_dict()))
+
+    def build(name=None, **options):
+        tuning = None if name is None else config(name)
+        return FrozenViT(arch, file, **{'img_size': 32, 'tuning': tuning, **options})
+
+    return build
+
+
+def trainable(module):
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def perturb(encoder):
+    """Stand-in for training: move all that trains."""
+    with torch.no_grad():
+        for parameter in trainable(encoder).values():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+
+
+def snapshot(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def loss(encoder, images):
+    direction = torch.linspace(-1, 1, encoder.embed_dims)
+    return (encoder(images)[0] @ direction).square().mean()
+
+
+@every_tuning
+def test_exactly_the_expected_parameters_train(build, name):
+    encoder, base = build(name), build()
+    trains = trainable(encoder)
+    added = set(encoder.state_dict()) - set(base.state_dict())
+    if name == 'Full':
+        assert set(trains) == set(base.state_dict()) and not added
+    elif name == 'BitFit':
+        assert set(trains) == {n for n in base.state_dict() if n.endswith('.bias')} and not added
+    else:  # peft names the frozen Linear 'base_layer'
+        assert set(trains) == {n for n in added if '.base_layer.' not in n}
+    assert set(encoder.base_names()) == set(encoder.state_dict()) - set(trains)
+    assert not trainable(base) and set(base.base_names()) == set(base.state_dict())
+
+
+@every_tuning
+@pytest.mark.parametrize('pooling', ['cls', 'avg'])
+def test_the_start_is_that_of_the_pre_trained_encoder(build, images, name, pooling):
+    (want,) = build(pooling=pooling)(images)
+    (got,) = build(name, pooling=pooling).eval()(images)
+    assert torch.equal(got, want) == (name not in PROMPTS)  # prompts are random at the start
+
+
+@every_tuning
+def test_gradients_and_steps_reach_all_that_trains_and_nothing_else(build, images, name):
+    encoder = build(name).train()
+    perturb(encoder)
+    loss(encoder, images).backward()
+    with_gradient = {n for n, p in encoder.named_parameters() if p.grad is not None}
+    assert with_gradient == set(trainable(encoder))
+    assert all(p.grad.any() for p in trainable(encoder).values())
+    wrapper = TrainableOptimWrapperConstructor(
+        dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2, weight_decay=0.1))
+    )(encoder)
+    before = snapshot(encoder)
+    wrapper.update_params(loss(encoder, images))
+    after = encoder.state_dict()
+    assert {n for n in before if not torch.equal(before[n], after[n])} == set(trainable(encoder))
+
+
+POOLINGS = dict(siglip=('avg', 'map'), pe=('cls', 'avg', 'map'))
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize('name', ['Full', 'ICA', 'VPTDeep', 'AdaptFormer'])
+def test_every_family_starts_right_and_gives_all_that_trains_a_gradient(tiny_vit, name, family):
+    """DistributedDataParallel fails on a parameter without gradient."""
+    image = torch.randn(2, 3, 32, 48)
+    for pooling in POOLINGS.get(family, ('cls', 'avg')):
+        torch.manual_seed(0)
+        base = FrozenViT(tiny_vit(family), False, (32, 48), pooling, tuning=None)
+        torch.manual_seed(0)
+        encoder = FrozenViT(tiny_vit(family), False, (32, 48), pooling, tuning=dict(type=name))
+        if name != 'VPTDeep':
+            assert torch.equal(encoder.eval()(image)[0], base(image)[0])
+        perturb(encoder)
+        assert not torch.equal(encoder(image)[0], base(image)[0])  # LayerScale may hide much
+        loss(encoder.train(), image).backward()
+        assert not [n for n, p in trainable(encoder).items() if p.grad is None]
+
+
+@every_tuning
+def test_random_parts_of_the_vit_run_in_full_fine_tuning_alone(mmpretrain_arch, images, name):
+    def outputs():
+        return [encoder(images)[0] for _ in range(2)]
+
+    encoder = FrozenViT(mmpretrain_arch, False, 32, tuning=config(name))
+    assert encoder.training
+    assert encoder.host.training == (name == 'Full')
+    assert torch.equal(*outputs()) == (name != 'Full')
+    assert encoder.eval() is encoder
+    assert not any(module.training for module in encoder.modules())
+    assert torch.equal(*outputs())
+    assert encoder.train().host.training == (name == 'Full')
+
+
+@pytest.mark.parametrize('name', names('LoRA', 'VPTShallow', 'VPTDeep', 'AdaptFormer'))
+def test_dropout_of_what_is_added_runs_in_training_alone(build, images, name):
+    encoder = build(tuning={**config(name), 'dropout': 0.5})
+    perturb(encoder)
+    assert not torch.equal(encoder(images)[0], encoder(images)[0])
+    assert not encoder.host.training
+    encoder.eval()
+    without = build(name)
+    without.load_state_dict(encoder.state_dict(), strict=True)
+    assert torch.equal(encoder(images)[0], without.eval()(images)[0])
+
+
+@every_tuning
+def test_initialisation_by_a_parent_restores_the_start(build, images, name):
+    init_cfg = dict(type='TruncNormal', layer=['Linear', 'LayerNorm', 'LN'], std=1.0, bias=2.0)
+    parent = BaseModule(init_cfg)
+    parent.backbone = encoder = build(name)
+    base, info = build(), encoder.encoder_info()
+    perturb(encoder)
+    assert encoder.encoder_info() == info
+    parent.init_weights()
+    assert encoder.encoder_info() == info
+    wanted, present = snapshot(base), encoder.state_dict()
+    if name == 'LoRA':  # the names of peft differ
+        wanted = {n.replace('.qkv.', '.qkv.base_layer.'): t for n, t in wanted.items()}
+    assert all(torch.equal(present[n], tensor) for n, tensor in wanted.items())
+    if name not in PROMPTS:
+        assert torch.equal(encoder.eval()(images)[0], base(images)[0])
+    drawn = [p for n, p in trainable(encoder).items() if n.endswith(('down.weight', 'tokens'))]
+    drawn += [p for n, p in trainable(encoder).items() if 'lora_A' in n]
+    assert bool(drawn) == (name in ('ICA', 'LoRA', 'AdaptFormer', *PROMPTS))
+    # Drawn anew in their narrow ranges: neither the parent's values nor zero.
+    bound = encoder.blocks[0].prompts.bound if name in PROMPTS else encoder.embed_dims**-0.5
+    assert all(0 < p.abs().max() <= bound for p in drawn)
+
+
+@every_tuning
+def test_a_deep_copy_stands_alone(build, images, name):
+    encoder = build(name)
+    perturb(encoder)
+    clone = copy.deepcopy(encoder).train()
+    encoder.eval()
+    (before,) = encoder(images)
+    loss(clone, images).backward()
+    assert all(p.grad is not None for p in trainable(clone).values())
+    assert all(p.grad is None for p in encoder.parameters())
+    perturb(clone)
+    (moved,) = clone.eval()(images)
+    assert not torch.allclose(moved, before, atol=1e-3)
+    clone.init_weights()
+    assert torch.equal(encoder(images)[0], before)
+    assert not torch.equal(clone(images)[0], moved)
+
+
+@pytest.mark.parametrize(
+    ('name', 'count', 'share'),
+    [
+        ('ICA', 589_824, '0.683%'),
+        ('Full', 85_798_656, '100.000%'),
+        ('BitFit', 102_912, '0.120%'),
+        *[pytest.param('LoRA', 12 * (768 * 8 + 8 * 2304), '0.343%', marks=names('LoRA')[0].marks)],
+        ('VPTShallow', 10 * 768, '0.009%'),
+        ('VPTDeep', 12 * 10 * 768, '0.107%'),
+        ('AdaptFormer', 12 * (768 * 64 + 64 + 64 * 768 + 768), '1.368%'),
+    ],
+)
+def test_trainable_parameters_of_vit_base(name, count, share):
+    """With the defaults; ICA's are the paper's figure."""
+    with torch.device('meta'):
+        vit = build_timm_vit('vit_base_patch16_224.augreg_in21k', False, None, 'cls')
+        base = {n for n, _ in vit.model.named_parameters()}
+        tuning, _ = build_tuning(dict(type=name))
+        tuning.apply(vit)
+    parameters = dict(vit.model.named_parameters())
+    if name == 'LoRA':
+        base = {n.replace('.qkv.', '.qkv.base_layer.') for n in base}
+    trained = sum(p.numel() for n, p in parameters.items() if tuning.trains(n, n not in base))
+    assert trained == count
+    assert f'{trained / sum(p.numel() for p in parameters.values()):.3%}' == share
+
+
+def test_all_options_are_resolved_to_plain_values(build):
+    resolved = build_tuning(dict(type='ICA', targets=('v', 'k'), layers=range(2)))[1]
+    assert resolved == dict(
+        type='ICA', rank=16, act='GELU', scale=1.0, layers=[0, 1], targets=['k', 'v']
+    )
+    assert build_tuning(dict(type='Full'))[1] == dict(type='Full')
+    encoder = build('FirstNorm')
+    assert encoder.encoder_info()['tuning'] == dict(type='FirstNorm', factor=0.5, shift=True)
+    assert build().encoder_info() == {**encoder.encoder_info(), 'tuning': None}
+
+
+@pytest.mark.parametrize('options', [dict(act='ReLU'), dict(scale=5.0), dict(targets=('k', 'v'))])
+def test_a_checkpoint_loads_beside_the_options_it_was_trained_with_alone(build, options):
+    trained = build(tuning=dict(type='ICA', rank=2))
+    checkpoint = dict(
+        state_dict=trained.state_dict(), meta=dict(encoder={'': trained.encoder_info()})
+    )
+    check_encoder(build(tuning=dict(type='ICA', rank=2, act='GELU')), checkpoint)
+    with pytest.raises(ValueError, match=next(iter(options))):
+        check_encoder(build(tuning=dict(type='ICA', rank=2, **options)), checkpoint)
+
+
+@pytest.mark.parametrize(
+    ('tuning', 'words'),
+    [
+        (dict(type='Prefix'), ['AdaptFormer', 'FirstNorm', 'ICA', 'VPTDeep', "'Prefix'"]),
+        (dict(type='LinearNeck'), ['LinearNeck']),  # registered, but no way of tuning
+        (dict(rank=2), ["{'rank': 2}"]),
+        ('BitFit', ["'BitFit'"]),
+        (dict(type='Full', rank=2), ["['rank']", '_delete_']),
+        (dict(type='LoRA', r=2), ["['r']", 'target_modules']),
+        (dict(type='LoRA', rank=0), ['LoRA', 'rank', '0']),
+        (dict(type='LoRA', dropout=1.0), ['LoRA', 'dropout', '1.0']),
+        (dict(type='VPTShallow', num_tokens=1.5), ['VPTShallow', 'num_tokens', '1.5']),
+        (dict(type='VPTDeep', dropout=-0.1), ['VPTDeep', 'dropout', '-0.1']),
+        (dict(type='AdaptFormer', bottleneck=-1), ['AdaptFormer', 'bottleneck', '-1']),
+        (dict(type='AdaptFormer', dropout=2), ['AdaptFormer', 'dropout', '2']),
+        (dict(type='ICA', rank=1.5), ['ICA', 'rank', '1.5']),
+        (dict(type='ICA', act='Tanh'), ['act', "'Tanh'"]),
+        (dict(type='ICA', targets=['q', 'o']), ['targets', "['q', 'o']"]),
+        (dict(type='ICA', targets='qk'), ['targets', "'qk'"]),
+        (dict(type='ICA', targets=[]), ['targets', '[]']),
+    ],
+)
+def test_mistakes_are_named_before_the_vit_is_built(tuning, words):
+    with pytest.raises(ValueError) as error:
+        FrozenViT('no such ViT', tuning=tuning)
+    assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize('name', [None, *names(*OPTIONS)[1:]])
+def test_merging_is_for_ica_alone(arch, name):
+    encoder = FrozenViT(arch, False, 32, tuning=None if name is None else config(name))
+    with pytest.raises(ValueError, match='ICA'):
+        encoder.merge()
+    assert not encoder.merged

@@ -1,0 +1,141 @@
+from types import SimpleNamespace
+
+import pytest
+import reference
+import torch
+import torch.nn as nn
+
+from dva_mm.models import FrozenViT, ICALinear
+from dva_mm.models.tuning import ICA
+
+
+def adapter(act='GELU', scale=1.0, bias=True, targets=('q', 'k')):
+    """A float64 ICALinear, C = D = 6, whose up-projections are no longer zero."""
+    qkv = nn.Linear(6, 18, bias=bias, dtype=torch.float64).requires_grad_(False)
+    ica = ICALinear(qkv, rank=3, act=act, scale=scale, targets=targets)
+    for name, parameter in ica.named_parameters():
+        if '_up' in name:
+            nn.init.normal_(parameter)
+    return ica
+
+
+def tokens():
+    return torch.randn(4, 6, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize('targets', [('q', 'k'), ('q', 'k', 'v'), ('v',)])
+@pytest.mark.parametrize(('scale', 'bias'), [(1.0, True), (0.3, False)])
+@pytest.mark.parametrize('act', ['GELU', 'ReLU', None])
+def test_q_k_v_and_gradients_are_those_of_three_matrices(act, scale, bias, targets):
+    ica, x = adapter(act, scale, bias, targets), tokens()
+    b = torch.zeros(18, dtype=torch.float64) if ica.bias is None else ica.bias
+    parts = []
+    for name, w_i, b_i in zip('qkv', ica.weight.split(6), b.split(6), strict=True):
+        if name in targets:
+            down, up = getattr(ica, f'{name}_down'), getattr(ica, f'{name}_up')
+            parts.append(reference.ica(x, w_i, b_i, down.weight, up.weight, act, scale))
+        else:
+            parts.append(torch.stack([w_i @ token + b_i for token in x]))
+    want, got = torch.cat(parts, dim=1), ica(x)
+    torch.testing.assert_close(got, want)
+    cotangent = torch.randn_like(want)
+    inputs = [x, *(p for p in ica.parameters() if p.requires_grad)]
+    assert len(inputs) == 1 + 2 * len(targets)
+    torch.testing.assert_close(
+        torch.autograd.grad(got, inputs, cotangent), torch.autograd.grad(want, inputs, cotangent)
+    )
+
+
+def test_it_takes_over_the_parameters_and_adds_four_keys():
+    qkv = nn.Linear(6, 18).requires_grad_(False)
+    ica = ICALinear(qkv, rank=2)
+    added = ['q_down.weight', 'q_up.weight', 'k_down.weight', 'k_up.weight']  # in this order
+    assert ica.weight is qkv.weight and ica.bias is qkv.bias
+    assert [name for name in ica.state_dict() if name not in qkv.state_dict()] == added
+    assert [name for name, p in ica.named_parameters() if p.requires_grad] == added
+    assert ica.q_down.weight.shape == (2, 6) and ica.k_up.weight.shape == (6, 2)
+    x = torch.randn(2, 5, 6)
+    assert torch.equal(ica(x), qkv(x))
+
+
+def test_the_draws_are_those_of_four_linears_and_two_resets():
+    """So that a seed gives the adapters it always gave."""
+    qkv = nn.Linear(6, 18)
+    torch.manual_seed(3)
+    ica = ICALinear(qkv, rank=2)
+    torch.manual_seed(3)
+    q_down, _, k_down, _ = (nn.Linear(*s, bias=False) for s in ((6, 2), (2, 6), (6, 2), (2, 6)))
+    q_down.reset_parameters()
+    k_down.reset_parameters()
+    assert torch.equal(ica.q_down.weight, q_down.weight)
+    assert torch.equal(ica.k_down.weight, k_down.weight)
+
+
+@pytest.mark.parametrize(('bias', 'targets'), [(True, ('q', 'k')), (False, ('k', 'v'))])
+def test_merged_is_a_plain_linear_with_the_same_output(bias, targets):
+    ica, x = adapter(None, 0.3, bias, targets), tokens()
+    frozen = ica.weight.clone()
+    linear = ica.merged()
+    assert type(linear) is nn.Linear
+    assert not any(p.requires_grad for p in linear.parameters())
+    torch.testing.assert_close(linear(x), ica(x))
+    same = [torch.equal(a, b) for a, b in zip(linear.weight.split(6), frozen.split(6), strict=True)]
+    assert same == [name not in targets for name in 'qkv']
+    assert torch.equal(ica.weight, frozen)
+
+
+@pytest.mark.parametrize('arch_pooling', ['cls', 'avg'])
+def test_merging_an_encoder_keeps_embeddings_and_leaves_the_plain_vit(arch, images, arch_pooling):
+    tuning = dict(type='ICA', rank=2, act=None, scale=0.7, layers=[0, -1])
+    encoder = FrozenViT(arch, False, 32, arch_pooling, tuning=tuning)
+    plain = FrozenViT(arch, False, 32, arch_pooling, tuning=None)
+    for name, parameter in encoder.named_parameters():
+        if '_up' in name:
+            nn.init.normal_(parameter, std=0.5)
+    (want,) = encoder(images)
+    encoder.merge()
+    assert encoder.merged
+    torch.testing.assert_close(encoder(images)[0], want, rtol=1e-4, atol=1e-5)
+    plain.load_state_dict(encoder.state_dict(), strict=True)  # no key was lost or added
+    assert torch.equal(plain(images)[0], encoder(images)[0])
+    assert not any(p.requires_grad for p in encoder.parameters())
+    with pytest.raises(ValueError, match='merged=True'):
+        encoder.merge()
+
+
+def test_merging_is_refused_with_an_activation(images):
+    encoder = FrozenViT('test_vit', False, 32)
+    with pytest.raises(ValueError, match=r"'GELU'.*act=None"):
+        encoder.merge()
+    assert not encoder.merged and isinstance(encoder.blocks[-1].attn.qkv, ICALinear)
+
+
+def blocks(count=4):
+    layers = [SimpleNamespace(attn=SimpleNamespace(qkv=nn.Linear(6, 18))) for _ in range(count)]
+    return SimpleNamespace(blocks=layers, name='a ViT')
+
+
+@pytest.mark.parametrize(
+    ('layers', 'chosen'),
+    [(None, [0, 1, 2, 3]), ([2], [2]), ([-1], [3]), ((-1, 0), [0, 3]), (range(2), [0, 1])],
+)
+def test_layers_choose_the_blocks(layers, chosen):
+    vit = blocks()
+    added = ICA(layers=layers, rank=2, act='ReLU', scale=0.5).apply(vit)
+    assert added == [vit.blocks[i].attn.qkv for i in chosen]
+    assert sum(isinstance(b.attn.qkv, ICALinear) for b in vit.blocks) == len(chosen)
+    for ica in added:
+        assert ica.q_down.out_features == 2 and isinstance(ica.act, nn.ReLU) and ica.scale == 0.5
+
+
+@pytest.mark.parametrize('layers', [[4], [0, -5], [0, -4], []])
+def test_layers_that_are_none_of_the_blocks_or_named_twice_change_nothing(layers):
+    vit = blocks()
+    with pytest.raises(ValueError, match='layers'):
+        ICA(layers=layers).apply(vit)
+    assert all(type(block.attn.qkv) is nn.Linear for block in vit.blocks)
+
+
+def test_a_linear_that_is_no_fused_qkv_is_refused():
+    with pytest.raises(ValueError, match='8 outputs'):
+        ICALinear(nn.Linear(4, 8))
