@@ -46,7 +46,7 @@ def make_species(count: int, distance: int = 3) -> list[Species]:
     every part. ValueError if so many species that far apart are not found.
 
     >>> make_species(1)
-    [Species(wing='one_bar', crest='spiky', beak='needle', tail='forked', belly='spots')]
+    [Species(wing='patch', crest='peaked', beak='hook', tail='forked', belly='bars')]
     """
     candidates = [Species(*parts) for parts in product(WINGS, CRESTS, BEAKS, TAILS, BELLIES)]
     chosen: list[Species] = []
