@@ -119,13 +119,17 @@ class RetrievalCalculator(AccuracyCalculator):
     ) -> dict[str, float | list[float]]:
         """Compute the figures, each a fraction, 0..1, from (N, C) embeddings and (N,) labels.
 
-        The arguments are PML's: without ``reference``, (M, C), the queries are their own gallery;
-        ``include`` and ``exclude`` choose among the figures of this calculator.
+        The arguments are PML's: without ``reference``, (M, C), the queries are their own gallery.
         """
         if reference is None:
             reference, reference_labels, ref_includes_query = query, query_labels, True
         parts = (query, query_labels, reference, reference_labels)
         query, labels, reference, answers = (torch.as_tensor(p).to(self.device) for p in parts)
+        if len(query) != len(labels) or len(reference) != len(answers):
+            raise ValueError(
+                f'{len(query)} queries and {len(reference)} gallery embeddings have '
+                f'{len(labels)} and {len(answers)} labels'
+            )
         self.curr_function_dict = self.get_function_dict(include, exclude)
         names = self.curr_function_dict.keys()
         results = dict(query_labels=labels)

@@ -50,20 +50,11 @@ class CosineKNN:
     def __call__(
         self, query: Tensor, k: int, reference: Tensor, ref_includes_query: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Search the gallery.
+        """Search the gallery, ``reference`` (M, C), for each ``query`` (N, C), of any precision.
 
-        Args:
-            query: (N, C) embeddings, of any length and precision.
-            k: Neighbours per query.
-            reference: (M, C) gallery embeddings.
-            ref_includes_query: The first N gallery rows are the queries, in the same order; then
-                no query is found as its own neighbour.
-
-        Returns:
-            Similarities (N, k), descending, and gallery row numbers (N, k) as int32.
-
-        Raises:
-            ValueError: If the gallery has fewer than ``k`` images to offer to a query.
+        With ``ref_includes_query`` the first N gallery rows are the queries, in the same order, and
+        no query is found as its own neighbour. Returns similarities (N, k), descending, and gallery
+        row numbers (N, k) as int32. Raises ValueError if the gallery has fewer than ``k`` images.
         """
         check_gallery(k, len(reference), ref_includes_query)
         size, device = len(query), query.device

@@ -277,6 +277,11 @@ def test_unknown_names_are_refused_with_the_known_ones(include):
         RetrievalCalculator(include=include)
 
 
+def test_embeddings_without_labels_are_refused():
+    with pytest.raises(ValueError, match='5 queries and 5 .* 4 and 4 labels'):
+        RetrievalCalculator().get_accuracy(torch.randn(5, 3), torch.arange(4))
+
+
 def test_a_device_that_is_not_there_is_refused():
     assert RetrievalCalculator(device=torch.device('cpu')).device.type == 'cpu'
     with pytest.raises(ValueError, match='gpu:x'):
