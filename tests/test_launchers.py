@@ -42,7 +42,7 @@ class StopHook(Hook):
 
 WHOLE = """
 _base_ = 'tiny.py'
-val_evaluator = dict(metrics=('recall', 'mean_average_precision_at_r', 'mean_reciprocal_rank'))
+val_evaluator = dict(include=('recall', 'mean_average_precision_at_r', 'mean_reciprocal_rank'))
 test_evaluator = val_evaluator
 """
 

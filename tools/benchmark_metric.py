@@ -9,7 +9,6 @@ RetrievalMetric Recall@K as well; mmpretrain's RetrievalRecall computes Recall@K
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -19,21 +18,28 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from mmengine.evaluator import BaseMetric
 from mmpretrain.evaluation import RetrievalRecall
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from torch import Tensor
 
 from dva_mm.evaluation import RetrievalMetric
+from dva_mm.evaluation.calculator import METRICS
 
 SHARED = ('precision_at_1', 'r_precision', 'mean_average_precision_at_r')
 
 
-def ours(embeddings: Tensor, labels: Tensor, topk: Sequence[int]) -> dict[str, float]:
-    metric = RetrievalMetric(topk, ('recall', *SHARED))
-    for i, (embedding, label) in enumerate(zip(embeddings, labels, strict=True)):
-        metric.process(None, [dict(embedding=embedding, gt_label=label, sample_idx=i)])
-    figures = metric.evaluate(len(labels))
+def evaluate(metric: BaseMetric, samples: Sequence[dict]) -> dict[str, float]:
+    for sample in samples:
+        metric.process(None, [sample])
+    figures = metric.evaluate(len(samples))
     return {key.removeprefix('retrieval/'): value for key, value in figures.items()}
+
+
+def ours(embeddings: Tensor, labels: Tensor, topk: Sequence[int]) -> dict[str, float]:
+    rows = enumerate(zip(embeddings, labels, strict=True))
+    samples = [dict(embedding=row, gt_label=label, sample_idx=i) for i, (row, label) in rows]
+    return evaluate(RetrievalMetric(topk, ('recall', *SHARED)), samples)
 
 
 def pml(
@@ -42,33 +48,23 @@ def pml(
     k = max(*topk, int(labels.bincount().max())) if set_k else None
     calculator = AccuracyCalculator(include=SHARED, k=k, device=torch.device('cpu'))
     values = calculator.get_accuracy(embeddings, labels)
-    keys = dict(zip(SHARED, ('Precision@1', 'R-precision', 'MAP@R'), strict=True))
-    return {keys[name]: 100 * value for name, value in values.items()}
+    return {METRICS[name][0]: 100 * value for name, value in values.items()}
 
 
 def mmpretrain(embeddings: Tensor, labels: Tensor, topk: Sequence[int]) -> dict[str, float]:
-    metric = RetrievalRecall(topk)
+    samples = []
     for i, (embedding, label) in enumerate(zip(embeddings, labels, strict=True)):
-        scores = embeddings @ embedding  # (N,)
-        scores[i] = -torch.inf
-        right = labels == label
-        right[i] = False
-        metric.process(None, [dict(pred_score=scores, gt_label=label, gt_score=right)])
-    figures = metric.evaluate(len(labels))
-    return {key.removeprefix('retrieval/'): value for key, value in figures.items()}
+        scores, right = embeddings @ embedding, labels == label  # each (N,)
+        scores[i], right[i] = -torch.inf, False
+        samples.append(dict(pred_score=scores, gt_label=label, gt_score=right))
+    return evaluate(RetrievalRecall(topk), samples)
 
 
-CONTENDERS: dict[str, Callable[..., dict[str, float]]] = {
-    'ours': ours,
-    'pml': pml,
-    'pml_k': partial(pml, set_k=True),
-    'mmpretrain': mmpretrain,
-}
-TITLES = {
-    'ours': 'dva_mm RetrievalMetric',
-    'pml': 'PML AccuracyCalculator, k=None',
-    'pml_k': 'PML AccuracyCalculator, k set',
-    'mmpretrain': 'mmpretrain RetrievalRecall',
+CONTENDERS: dict[str, tuple[str, Callable[..., dict[str, float]]]] = {
+    'ours': ('dva_mm RetrievalMetric', ours),
+    'pml': ('PML AccuracyCalculator, k=None', pml),
+    'pml_k': ('PML AccuracyCalculator, k set', partial(pml, set_k=True)),
+    'mmpretrain': ('mmpretrain RetrievalRecall', mmpretrain),
 }
 
 
@@ -78,20 +74,20 @@ def draw(images: int, dims: int, per_class: int) -> tuple[Tensor, Tensor]:
     labels = torch.arange(images) // per_class
     embeddings = torch.randn(images, dims, generator=generator)
     centres = torch.randn(int(labels[-1]) + 1, dims, generator=generator)
-    for start in range(0, images, 4096):
-        rows = slice(start, start + 4096)
-        embeddings[rows].add_(centres[labels[rows]], alpha=0.4)
-        torch.nn.functional.normalize(embeddings[rows], dim=1, out=embeddings[rows])
+    for rows in torch.arange(images).split(4096):
+        part = embeddings[rows[0] : rows[-1] + 1].add_(centres[labels[rows]], alpha=0.4)
+        torch.nn.functional.normalize(part, dim=1, out=part)
     return embeddings, labels
 
 
 def peak_memory(name: str, args: argparse.Namespace) -> int:
     """Bytes of the peak resident memory above the embeddings, for the process that calls it."""
-    CONTENDERS[name](*draw(64, args.dims, 2), topk=(1,))  # loads what is loaded late
+    contender = CONTENDERS[name][1]
+    contender(*draw(64, args.dims, 2), topk=(1,))  # loads what is loaded late
     data = draw(args.images, args.dims, args.per_class)
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
     before = _status('VmRSS')
-    CONTENDERS[name](*data, topk=args.topk)
+    contender(*data, topk=args.topk)
     return _status('VmHWM') - before
 
 
@@ -100,66 +96,48 @@ def _status(key: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--images', type=int, default=4000)
     parser.add_argument('--dims', type=int, default=384)
     parser.add_argument('--per-class', type=int, default=20, help='images of each class')
     parser.add_argument('--topk', type=int, nargs='+', default=[1, 10, 100, 1000])
     parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument(
-        '--contenders', nargs='+', choices=[*CONTENDERS], default=[*CONTENDERS], metavar='NAME'
-    )
+    parser.add_argument('--contenders', nargs='+', choices=[*CONTENDERS], default=[*CONTENDERS])
     parser.add_argument('--memory-of', choices=[*CONTENDERS], help=argparse.SUPPRESS)
+    argv = sys.argv[1:] if argv is None else [*argv]
     args = parser.parse_args(argv)
     if args.images < 2 * args.per_class or args.per_class < 2 or args.repeats < 1:
         parser.error('needs two classes of at least two images, and one repeat')
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
     if args.memory_of:
-        print(json.dumps(peak_memory(args.memory_of, args)))
+        print(peak_memory(args.memory_of, args))
         return
     data = draw(args.images, args.dims, args.per_class)
     times: dict[str, list[float]] = {name: [] for name in args.contenders}
     figures: dict[str, dict[str, float]] = {}
-    failed: dict[str, str] = {}
     for _ in range(args.repeats):
-        for name in args.contenders:
-            if name in failed:
-                continue
+        for name in times:
             start = time.perf_counter()
             try:
-                figures[name] = CONTENDERS[name](*data, topk=args.topk)
+                figures[name] = CONTENDERS[name][1](*data, topk=args.topk)
             except AttributeError as error:
                 if name != 'mmpretrain':  # whose 1.2 needs np.in1d, gone from numpy 2.4
                     raise
-                failed[name] = str(error)
+                print(f'{CONTENDERS[name][0]}: fails, {error}')
             times[name].append(time.perf_counter() - start)
 
     print(f'{args.images} x {args.dims}, {args.per_class} images per class, topk {args.topk}')
-    options = [f'--images={args.images}', f'--dims={args.dims}', f'--per-class={args.per_class}']
-    options += ['--topk', *map(str, args.topk)]
     first = args.contenders[0]
-    for name in args.contenders:
-        if name in failed:
-            print(f'{TITLES[name]}: fails, {failed[name]}')
-            continue
-        command = [sys.executable, __file__, *options, '--memory-of', name]
+    for name, found in figures.items():
+        command = [sys.executable, __file__, *argv, '--memory-of', name]
         child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         seconds = statistics.median(times[name])
-        ratio = seconds / statistics.median(times[first])
         print(
-            f'{TITLES[name]}: {seconds:.2f} s ({ratio:.1f} x the first), '
-            f'{json.loads(child.stdout) / 1e9:.2f} GB above the embeddings'
+            f'{CONTENDERS[name][0]}: {seconds:.2f} s '
+            f'({seconds / statistics.median(times[first]):.1f} x the first), '
+            f'{int(child.stdout) / 1e9:.2f} GB above the embeddings'
         )
-        print('  ' + ', '.join(f'{key} {value:.4f}' for key, value in figures[name].items()))
-        both = figures[name].keys() & figures[first].keys() if name != first else ()
-        if both:
-            gap = max(abs(figures[name][key] - figures[first][key]) for key in both)
-            print(f'  largest difference from the first: {gap:.1e} percent points')
+        print('  ' + ', '.join(f'{key} {value:.4f}' for key, value in found.items()))
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 
 from dva_mm import load_config
 from dva_mm.engine import load_adapter
+from dva_mm.files import check_writable
 from dva_mm.visualization import draw_ranking, rank
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument('--topk', type=int, default=6, help='hits per query')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
+    out = check_writable(args.out, 'OUT')
 
     cfg = load_config(args.config)
     cfg.model.head = None
@@ -43,8 +45,8 @@ def main() -> None:
     }
     paths = [info['img_path'] for info in infos]
     labels = [info['gt_label'] for info in infos]
-    draw_ranking(paths, labels, queries, rankings).save(args.out)
-    print(args.out)
+    draw_ranking(paths, labels, queries, rankings).save(out)
+    print(out)
 
 
 def _embed(model: torch.nn.Module, loader: torch.utils.data.DataLoader) -> torch.Tensor:

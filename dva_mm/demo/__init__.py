@@ -1,5 +1,5 @@
-"""The embedded demo: its drawn birds, and the drawings on which its encoder was pre-trained."""
+"""The embedded demo: its birds, drawn at the first use."""
 
-from .dataset import DemoObjects, DemoParts, draw_demo, draw_objects, draw_parts
+from .dataset import draw_demo
 
-__all__ = ['DemoObjects', 'DemoParts', 'draw_demo', 'draw_objects', 'draw_parts']
+__all__ = ['draw_demo']

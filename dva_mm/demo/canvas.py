@@ -1,11 +1,9 @@
 """A small antialiased drawing surface and the cluttered scenes the demo pictures play in.
 
-All shapes are polygons in *unit* coordinates (x right, y down; the drawn object is about two units
-long). The canvas maps them to pixels with a similarity transform, draws at twice the final
-resolution and averages down.
+Shapes are polygons in *unit* coordinates (x right, y down; the drawn object is about two units
+long). The canvas maps them to pixels, draws at twice the final resolution and averages down.
 """
 
-import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,25 +24,27 @@ _FOLIAGE = ((74, 128, 66), (112, 152, 62), (150, 166, 74), (188, 140, 62), (58, 
 _BLOSSOM = ((228, 98, 104), (244, 202, 88), (240, 236, 226), (196, 134, 196), (232, 150, 82))
 
 
-def oval(
-    centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, count: int = 48
-) -> np.ndarray:
+Point = tuple[float, float]
+RGB = tuple[int, int, int]
+
+
+def oval(centre: Point, radii: Point, angle: float = 0.0, count: int = 48) -> np.ndarray:
     """Outline of an ellipse turned by ``angle`` radians, as ``(count, 2)`` points."""
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
     points = np.stack([radii[0] * np.cos(turn), radii[1] * np.sin(turn)], axis=1)
     return rotate(points, angle) + np.asarray(centre)
 
 
-def rotate(
-    points: np.ndarray, angle: float, centre: tuple[float, float] = (0.0, 0.0)
-) -> np.ndarray:
-    """Turn ``(N, 2)`` points by ``angle`` radians (clockwise on screen) about ``centre``."""
+def rotate(points: np.ndarray, angle: float, centre: Point = (0.0, 0.0)) -> np.ndarray:
+    """Turn ``(N, 2)`` points by ``angle`` radians (clockwise on screen) about ``centre``.
+
+    >>> rotate(np.array([[1.0, 0.0]]), np.pi / 2).round(3)
+    array([[0., 1.]])
+    """
     if angle == 0:
         return np.asarray(points, dtype=np.float64)
     cos, sin = math.cos(angle), math.sin(angle)
     turn = np.array([[cos, sin], [-sin, cos]])
-    if centre == (0.0, 0.0):
-        return np.asarray(points) @ turn
     return (np.asarray(points) - centre) @ turn + centre
 
 
@@ -57,28 +57,25 @@ def smooth(points: np.ndarray, closed: bool = True, steps: int = 8) -> np.ndarra
         padded = np.concatenate([points[:1], points, points[-1:]])
     before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
     quads = np.stack([before, start, end, after], axis=1)  # (segments, 4, 2)
-    curve = (_catmull_rom(steps) @ quads).reshape(-1, 2)
+    t = np.arange(steps)[:, None] / steps
+    weights = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
+    curve = (0.5 * np.concatenate(weights, axis=1) @ quads).reshape(-1, 2)
     return curve if closed else np.concatenate([curve, points[-1:]])
 
 
-@functools.cache
-def _catmull_rom(steps: int) -> np.ndarray:
-    """``(steps, 4)``: how much each of four neighbouring points counts along a segment."""
-    t = np.arange(steps)[:, None] / steps
-    weights = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
-    return 0.5 * np.concatenate(weights, axis=1)
-
-
-def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
+def shade(colour: RGB, factor: float) -> RGB:
     """A colour made darker (``factor`` < 1) or lighter (> 1), clipped to 0-255."""
     return tuple(int(np.clip(channel * factor, 0, 255)) for channel in colour)
 
 
 class Canvas:
-    """An RGB picture that remembers which pixels belong to the object.
+    """An RGB picture of ``size``, (width, height) pixels, that remembers the object's pixels.
 
-    Args:
-        size: Width and height of the finished picture, pixels.
+    >>> canvas = Canvas((60, 40))
+    >>> canvas.marking = True
+    >>> canvas.fill(oval((0, 0), (0.5, 0.5)), (250, 0, 0))
+    >>> canvas.box()
+    (20, 10, 21, 21)
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -89,9 +86,7 @@ class Canvas:
         self.marking = False
         self.place((size[0] / 2, size[1] / 2), size[1] / 2)
 
-    def place(
-        self, centre: tuple[float, float], scale: float, angle: float = 0.0, flip: bool = False
-    ) -> None:
+    def place(self, centre: Point, scale: float, angle: float = 0.0, flip: bool = False) -> None:
         """Put the unit coordinates' origin at ``centre`` (pixels); one unit is ``scale`` pixels."""
         self._centre, self._scale = np.asarray(centre) * SUPERSAMPLE, scale * SUPERSAMPLE
         self._angle, self._flip = angle, flip
@@ -101,7 +96,7 @@ class Canvas:
         """Length of a unit in final pixels."""
         return self._scale / SUPERSAMPLE
 
-    def position(self, point: tuple[float, float]) -> np.ndarray:
+    def position(self, point: Point) -> np.ndarray:
         """Where a point in unit coordinates lies, ``(x, y)`` in final pixels."""
         return self._pixels(np.asarray([point]))[0] / 16 / SUPERSAMPLE
 
@@ -112,11 +107,7 @@ class Canvas:
         return np.round((points + self._centre) * 16).astype(np.int32)
 
     def fill(
-        self,
-        points: np.ndarray,
-        colour: tuple[int, int, int],
-        edge: tuple[int, int, int] | None = None,
-        width: float = 0.03,
+        self, points: np.ndarray, colour: RGB, edge: RGB | None = None, width: float = 0.03
     ) -> None:
         """Fill a polygon, ``(N, 2)`` units; ``edge`` adds an outline ``width`` units wide."""
         pixels = [self._pixels(points)]
@@ -126,7 +117,7 @@ class Canvas:
         if edge is not None:
             self.stroke(np.concatenate([points, points[:1]]), edge, width)
 
-    def stroke(self, points: np.ndarray, colour: tuple[int, int, int], width: float) -> None:
+    def stroke(self, points: np.ndarray, colour: RGB, width: float) -> None:
         """Draw an open line through ``(N, 2)`` points, ``width`` units wide."""
         pixels, thickness = [self._pixels(points)], max(1, round(width * self._scale))
         cv2.polylines(self.image, pixels, False, colour, thickness, cv2.LINE_AA, 4)
@@ -145,10 +136,9 @@ class Canvas:
 
     def box(self) -> tuple[int, int, int, int]:
         """Bounds ``(x, y, w, h)`` in final pixels of everything drawn while ``marking``."""
-        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
-        top, left = rows[0] // SUPERSAMPLE, columns[0] // SUPERSAMPLE
-        bottom, right = rows[-1] // SUPERSAMPLE + 1, columns[-1] // SUPERSAMPLE + 1
-        return int(left), int(top), int(right - left), int(bottom - top)
+        rows, columns = (np.flatnonzero(self.mask.any(axis=a)) // SUPERSAMPLE for a in (1, 0))
+        left, top, right, bottom = (int(x) for x in (columns[0], rows[0], columns[-1], rows[-1]))
+        return left, top, right - left + 1, bottom - top + 1
 
     def finish(self, rng: np.random.Generator) -> np.ndarray:
         """The picture, ``(H, W, 3)`` uint8 RGB, under a slanting light with a cast and grain."""
@@ -167,19 +157,14 @@ def paint_pattern(
     canvas: Canvas,
     region: np.ndarray,
     pattern: str,
-    colour: tuple[int, int, int],
+    colour: RGB,
     step: float,
     angle: float = 0.0,
 ) -> None:
-    """Cover the polygon ``region`` with ``'plain'``, ``'spots'``, ``'bars'`` or ``'streaks'``.
+    """Cover the polygon ``region``, (N, 2) units, with marks ``step`` units apart.
 
-    Args:
-        canvas: The canvas to draw on.
-        region: Outline, ``(N, 2)`` unit coordinates.
-        pattern: ``'plain'`` draws nothing; bars run across ``angle``, streaks are dashes along it.
-        colour: RGB of the marks.
-        step: Distance between marks, units.
-        angle: Direction of the region's long side, radians.
+    ``pattern`` is 'plain' (nothing), 'spots', 'bars' across the direction ``angle`` (radians), or
+    'streaks', dashes along it.
     """
     if pattern == 'plain':
         return
@@ -204,9 +189,7 @@ def paint_pattern(
 _BLADE = smooth([[0, 0], [0.4, -0.22], [1, 0], [0.4, 0.22]], steps=4)
 
 
-def _leaf(
-    canvas: Canvas, stem: np.ndarray, angle: float, length: float, colour: tuple[int, int, int]
-) -> None:
+def _leaf(canvas: Canvas, stem: np.ndarray, angle: float, length: float, colour: RGB) -> None:
     canvas.fill(rotate(_BLADE * length, angle) + stem, colour)
     canvas.stroke(rotate([[0, 0], [0.9 * length, 0]], angle) + stem, shade(colour, 0.8), 0.012)
 

@@ -5,97 +5,77 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import FaissKMeans
 from torch import Tensor
 
-from .knn import CosineKNN, check_gallery, faiss
+from . import ranking
+from .knn import CosineKNN, check_gallery, faiss, unit_norm
 
-CLUSTERING = ('NMI', 'AMI')
-UP_TO_R = ('mean_average_precision_at_r', 'r_precision')
-METRICS = ('recall', *UP_TO_R, 'mean_reciprocal_rank', 'precision_at_1', *CLUSTERING)
-MAX_ENTRIES = 2**20  # neighbours given to a formula at a time: MAP@R takes about 50 bytes for each
+Figure = Callable[[Tensor, Tensor, int], Tensor]
+
+# Names, PML's but for the first: the key in RetrievalMetric's results, and the figure of each query
+# (N,), from hits (N, neighbours), right answers R (N,) and the cut-off K. PML computes the others.
+METRICS: dict[str, tuple[str, Figure | None]] = {
+    'recall': ('Recall@{}', lambda hits, right, k: ranking.recall_at_k(hits, k)),
+    'mean_average_precision_at_r': ('MAP@R', lambda hits, right, k: ranking.map_at_r(hits, right)),
+    'r_precision': ('R-precision', lambda hits, right, k: ranking.r_precision(hits, right)),
+    'mean_reciprocal_rank': ('MRR@{}', lambda hits, right, k: ranking.mrr(hits[:, :k])),
+    'precision_at_1': ('Precision@1', lambda hits, right, k: ranking.precision_at_1(hits)),
+    'NMI': ('NMI', None),
+    'AMI': ('AMI', None),
+}
+CLUSTERING = {'NMI', 'AMI'}
+UP_TO_R = {'mean_average_precision_at_r', 'r_precision'}  # need as many neighbours as the largest R
 
 
-def check_ks(ks: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the cut-offs K of Recall@K in ascending order, each once.
+def check_options(
+    ks: int | Sequence[int], include: str | Sequence[str]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return cut-offs K in ascending order and names in the order of ``METRICS``, each once.
 
-    Args:
-        ks: One cut-off or several.
+    ValueError if a cut-off is no positive integer, or a name unknown or without the faiss it needs.
 
-    Raises:
-        ValueError: If there is no cut-off, or one is not a positive integer.
+    >>> check_options((4, 1), 'recall')
+    ((1, 4), ('recall',))
     """
     values = (ks,) if isinstance(ks, int) else tuple(ks)
-    wrong = [k for k in values if isinstance(k, bool) or not isinstance(k, int) or k < 1]
-    if wrong or not values:
+    if not values or any(type(k) is not int or k < 1 for k in values):
         raise ValueError(f'K of Recall@K must be positive integers, e.g. (1, 2, 4, 8), got {ks!r}')
-    return tuple(sorted(set(values)))
-
-
-def check_metrics(metrics: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of metrics, each once, in the order of ``METRICS``.
-
-    Args:
-        metrics: One name or several.
-
-    Raises:
-        ValueError: If there is no name, one is unknown, or one needs faiss and it is missing.
-    """
-    asked = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    unknown = [name for name in asked if name not in METRICS]
-    if unknown or not asked:
-        raise ValueError(f'metrics must be one or more of {list(METRICS)}, got {metrics!r}')
-    if faiss is None and set(asked) & set(CLUSTERING):
-        raise ValueError(
-            'NMI and AMI need the k-means of faiss: install faiss-cpu or faiss-gpu, or leave '
-            'them out'
-        )
-    return tuple(name for name in METRICS if name in asked)
+    asked = {include} if isinstance(include, str) else set(include)
+    if not asked or not asked <= METRICS.keys():
+        raise ValueError(f'include must be one or more of {list(METRICS)}, got {include!r}')
+    if faiss is None and asked & CLUSTERING:
+        raise ValueError('NMI and AMI need faiss: install faiss-cpu or faiss-gpu, or drop them')
+    return tuple(sorted(set(values))), tuple(name for name in METRICS if name in asked)
 
 
 class RetrievalCalculator(AccuracyCalculator):
-    """Recall@K beside the metrics of pytorch-metric-learning (PML), in bounded memory.
+    """PML's ``AccuracyCalculator`` over the functions of :mod:`dva_mm.evaluation.ranking`.
 
-    With q a query of class y(q) and N_K(q) its K nearest gallery images by cosine, q left out:
+    It adds Recall@K, as ``recall_at_K``, searches no further than the figures need (``max(ks)`` or
+    the largest R), never makes PML's tables of classes by images, and takes any integer labels.
 
-        Recall@K = |{q : some g in N_K(q) has y(g) = y(q)}| / |{q}|
-
-    Song et al., "Deep Metric Learning via Lifted Structured Feature Embedding",
-    https://arxiv.org/abs/1511.06452. With R(q) the number of right answers in the gallery, and
-    P_i(q) the share of right answers among the first i:
-
-        R-precision = mean over q of P_R(q)
-        MAP@R = mean over q of 1/R sum over i = 1..R of P_i(q) [the i-th answer is right]
-
-    Musgrave et al., "A Metric Learning Reality Check", https://arxiv.org/abs/2003.08505. The mean
-    reciprocal rank looks at the first ``max(ks)`` neighbours, whatever else is asked: a query
-    without a right answer among them counts 0. NMI and AMI compare the classes of the queries
-    with as many clusters of their unit-norm embeddings, by faiss' k-means with its fixed seed.
-
-    Queries whose class has no other gallery image have no right answer. They are left out of every
-    mean, as everywhere in PML, but not out of NMI and AMI; a mean over no query is NaN.
-
-    :meth:`get_accuracy` takes embeddings of any length and returns one fraction, 0..1, for each
-    metric, under PML's name or ``recall_at_K``. Without ``reference`` the queries are their own
-    gallery. Labels must be below 2**24: the base class holds them as float32. The search retrieves
-    what the metrics need, ``max(ks)`` or the largest R, never the whole gallery.
+    A query whose class has no other gallery image has no right answer. It is left out of every
+    mean, as everywhere in PML, but not out of NMI and AMI, which compare the queries' classes with
+    as many k-means clusters of their directions. A mean over no query is NaN. The reciprocal rank
+    is 0 beyond the first ``max(ks)`` neighbours.
 
     Args:
         ks: The cut-offs K. Default (1, 2, 4, 8).
-        include: Names out of 'recall' (every K), 'mean_average_precision_at_r', 'r_precision',
-            'mean_reciprocal_rank', 'precision_at_1', 'NMI' and 'AMI'. Default ('recall',).
+        include: Names out of ``METRICS``; 'recall' stands for every K. Default ('recall',).
         knn_func: A search with the signature of :class:`CosineKNN`. Default ``CosineKNN()``.
         device: Where the embeddings are put. Default 'cpu', which keeps the search in full fp32
             whatever the CUDA matmul precision is set to.
-        return_per_class: Return a list for each metric but NMI and AMI: the means of the classes
+        return_per_class: Return a list for each figure but NMI and AMI: the means of the classes
             that have answerable queries, by ascending label. Default False.
 
     Raises:
-        ValueError: If a cut-off is not a positive integer, a metric is unknown, NMI or AMI are
-            asked for without faiss, the device is not there, or (on evaluation) a cut-off exceeds
-            the number of gallery images a query can be compared with.
+        ValueError: If an option is wrong, or (on evaluation) a cut-off exceeds the gallery.
+
+    >>> vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.6, 0.8]])
+    >>> RetrievalCalculator(ks=(1, 2)).get_accuracy(vectors, torch.tensor([0, 0, 1, 0]))
+    {'recall_at_1': 0.6666666666666666, 'recall_at_2': 1.0}
     """
 
     def __init__(
@@ -106,130 +86,86 @@ class RetrievalCalculator(AccuracyCalculator):
         device: str | torch.device = 'cpu',
         return_per_class: bool = False,
     ) -> None:
-        self.ks = check_ks(ks)
-        names = check_metrics(include)
-        self.recall_names = [f'recall_at_{k}' for k in self.ks]
-        # The base class collects its metrics from the attributes named calculate_*.
-        for name, k in zip(self.recall_names, self.ks, strict=True):
-            setattr(self, f'calculate_{name}', partial(self._recall, k))
-        recalls = self.recall_names if 'recall' in names else []
-        # return_per_class stays off in the base class, whose tables of queries by classes take
-        # 14 GB for 60,000 images of 30,000 classes.
+        self.ks, names = check_options(ks, include)
+        try:
+            device = torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device={device!r} cannot be used: {error}; use 'cpu'") from error
+        self.keys: dict[str, str] = {}  # the key in RetrievalMetric's results of each figure
+        for name in names:
+            key, figure = METRICS[name]
+            for k in self.ks if name == 'recall' else self.ks[-1:]:
+                pml_name = f'recall_at_{k}' if name == 'recall' else name
+                self.keys[pml_name] = key.format(k)
+                if figure:  # the base class finds its figures as attributes named calculate_*
+                    setattr(self, f'calculate_{pml_name}', partial(self._mean, figure, k))
         super().__init__(
-            include=[*recalls, *(name for name in names if name != 'recall')],
-            device=_check_device(device),
-            knn_func=CosineKNN() if knn_func is None else knn_func,
+            include=[*self.keys],
+            device=device,
+            knn_func=knn_func or CosineKNN(),
             kmeans_func=FaissKMeans(niter=20, gpu=faiss is not None and faiss.get_num_gpus() > 0),
+            return_per_class=return_per_class,
         )
-        self.per_class = return_per_class
-        # With a function of ours the base class counts a class at a time; with its own it makes a
-        # (classes, M) int64 table: 5.5 GB for the 11,316 classes of SOP's test half. Its
-        # constructor refuses one beside NMI and AMI, which would ignore it; equality they mean too.
-        self.label_comparison_fn = _same_label
 
-    def requires_knn(self) -> list[str]:
-        """Names of the metrics that need the nearest neighbours."""
-        return [*super().requires_knn(), 'mean_reciprocal_rank', *self.recall_names]
+    def get_accuracy(
+        self,
+        query: Tensor,
+        query_labels: Tensor,
+        reference: Tensor | None = None,
+        reference_labels: Tensor | None = None,
+        ref_includes_query: bool = False,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> dict[str, float | list[float]]:
+        """Compute the figures, each a fraction, 0..1, from (N, C) embeddings and (N,) labels.
 
-    def determine_k(
-        self, bin_counts: Tensor, num_reference_embeddings: int, ref_includes_query: bool
-    ) -> int:
-        """Number of neighbours to retrieve, checked against the gallery.
-
-        Args:
-            bin_counts: Gallery images of each query class, (classes,).
-            num_reference_embeddings: Gallery size.
-            ref_includes_query: Whether each query is in the gallery.
-
-        Raises:
-            ValueError: If the gallery is too small.
+        The arguments are PML's: without ``reference``, (M, C), the queries are their own gallery.
         """
-        k = 1
-        for name in self.get_curr_metrics():
-            if name in UP_TO_R:
-                k = max(k, int(bin_counts.max()) - ref_includes_query)
-            elif name in (*self.recall_names, 'mean_reciprocal_rank'):
-                k = max(k, *self.ks)
-        check_gallery(k, num_reference_embeddings, ref_includes_query)
-        return k
+        if reference is None:
+            reference, reference_labels, ref_includes_query = query, query_labels, True
+        parts = (query, query_labels, reference, reference_labels)
+        query, labels, reference, answers = (torch.as_tensor(p).to(self.device) for p in parts)
+        if len(query) != len(labels) or len(reference) != len(answers):
+            raise ValueError(
+                f'{len(query)} queries and {len(reference)} gallery embeddings have '
+                f'{len(labels)} and {len(answers)} labels'
+            )
+        self.curr_function_dict = self.get_function_dict(include, exclude)
+        names = self.curr_function_dict.keys()
+        results = dict(query_labels=labels)
+        if names - CLUSTERING:
+            _, classes = torch.cat([labels, answers]).unique(return_inverse=True)
+            own, answers = classes.split([len(labels), len(answers)])
+            right = answers.bincount(minlength=len(classes))[own] - int(ref_includes_query)
+            k = self.ks[-1] if names - CLUSTERING - UP_TO_R - {'precision_at_1'} else 1
+            k = max(k, int(right.max())) if names & UP_TO_R else k
+            check_gallery(k, len(reference), ref_includes_query)
+            rows = self.knn_func(query, k, reference, ref_includes_query)[1]  # (N, k)
+            asked = right > 0
+            hits = _hits(rows[asked], own[asked], answers)
+            results |= dict(hits=hits, num_right=right[asked], classes=own[asked])
+        if names & CLUSTERING:
+            results['cluster_labels'] = self.get_cluster_labels(unit_norm(query), labels)
+        return self._get_accuracy(self.curr_function_dict, **results)
 
-    def calculate_precision_at_1(self, **kwargs: Any) -> float | list[float]:
-        """Share of queries whose nearest image is of their class."""
-        return self._class_by_class(super().calculate_precision_at_1, 1, **kwargs)
-
-    def calculate_mean_reciprocal_rank(self, **kwargs: Any) -> float | list[float]:
-        """Mean of 1 / rank of the first right answer, 0 beyond ``max(ks)``."""
-        return self._class_by_class(super().calculate_mean_reciprocal_rank, max(self.ks), **kwargs)
-
-    def calculate_r_precision(self, **kwargs: Any) -> float | list[float]:
-        """Precision among as many neighbours as there are right answers."""
-        return self._class_by_class(super().calculate_r_precision, None, **kwargs)
-
-    def calculate_mean_average_precision_at_r(self, **kwargs: Any) -> float | list[float]:
-        """Average precision among as many neighbours as there are right answers."""
-        return self._class_by_class(super().calculate_mean_average_precision_at_r, None, **kwargs)
-
-    def get_cluster_labels(self, query: Tensor, query_labels: Tensor, **kwargs: Any) -> Tensor:
-        """Clusters of the unit-norm queries, (N,), as many as they have classes."""
-        return super().get_cluster_labels(F.normalize(query, dim=1), query_labels, **kwargs)
-
-    def _recall(
+    def _mean(
         self,
+        figure: Figure,
         k: int,
-        knn_labels: Tensor,
-        query_labels: Tensor,
-        not_lone_query_mask: Tensor,
+        hits: Tensor,
+        num_right: Tensor,
+        classes: Tensor,
         **kwargs: Any,
     ) -> float | list[float]:
-        hits = self.label_comparison_fn(query_labels[:, None], knn_labels[:, :k])  # (N, k)
-        scores = hits.any(dim=1).double()
-        return self._mean(scores[not_lone_query_mask], query_labels[not_lone_query_mask])
-
-    def _class_by_class(
-        self,
-        formula: Callable[..., float],
-        columns: int | None,
-        knn_labels: Tensor,
-        query_labels: Tensor,
-        not_lone_query_mask: Tensor,
-        label_counts: tuple[Tensor, Tensor],
-        **kwargs: Any,
-    ) -> float | list[float]:
-        """Give a formula of PML some queries of one class at a time; columns None stands for R."""
-        answerable = not_lone_query_mask.nonzero().flatten()
-        rows = answerable[query_labels[answerable].argsort()]
-        labels, sizes = query_labels[rows].unique_consecutive(return_counts=True)
-        where = torch.searchsorted(label_counts[0], labels)
-        scores = torch.empty(len(query_labels), dtype=torch.float64, device=rows.device)
-        for i, group in zip(where, rows.split(sizes.tolist()), strict=True):
-            own = tuple(part[i : i + 1] for part in label_counts)
-            width = columns or int(own[1]) - kwargs['ref_includes_query']
-            for part in group.split(max(1, MAX_ENTRIES // width)):
-                # The mean of some queries stands for each: what follows averages it again.
-                scores[part] = formula(
-                    knn_labels=knn_labels[part, :width],
-                    query_labels=query_labels[part],
-                    not_lone_query_mask=not_lone_query_mask[part],
-                    label_counts=own,
-                    **kwargs,
-                )
-        return self._mean(scores[rows], query_labels[rows])
-
-    def _mean(self, scores: Tensor, labels: Tensor) -> float | list[float]:
-        if not self.per_class:
-            return scores.mean().item()
-        _, inverse = labels.unique(return_inverse=True)
-        return (inverse.bincount(weights=scores) / inverse.bincount()).tolist()
+        values = figure(hits, num_right, k)
+        if not self.return_per_class:
+            return values.mean().item()
+        _, classes = classes.unique(return_inverse=True)
+        return (classes.bincount(weights=values) / classes.bincount()).tolist()
 
 
-def _same_label(labels: Tensor, others: Tensor) -> Tensor:
-    return labels == others
-
-
-def _check_device(device: str | torch.device) -> torch.device:
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={device!r} cannot be used: {error}; use 'cpu' or 'cuda'"
-        ) from error
+def _hits(rows: Tensor, labels: Tensor, answers: Tensor) -> Tensor:
+    """Whether each found row of the gallery is of the query's class, (N, k); a part at a time."""
+    size = max(1, ranking.MAX_ENTRIES // rows.shape[1])
+    parts = zip(rows.split(size), labels.split(size), strict=True)
+    return torch.cat([answers[found] == own[:, None] for found, own in parts])

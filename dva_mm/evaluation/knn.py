@@ -11,15 +11,15 @@ except ModuleNotFoundError:  # faiss is optional: the torch search is exact too,
     faiss = None
 
 GPU_MAX_K = 2048  # what faiss can select on a GPU
+ROWS = 4096  # embeddings normalised at a time
 
 
 class CosineKNN:
-    """Exact k nearest neighbours by cosine similarity, in fp32.
+    """Exact k nearest neighbours by cosine similarity, in fp32, a block of queries at a time.
 
-    Usable wherever pytorch-metric-learning takes a ``knn_func``. Both searches work on a block of
-    queries at a time: beside the result, the normalised embeddings and faiss' copy of the gallery
-    nothing grows with the number of queries, and the (N, M) similarities are never held. The order
-    among equal similarities is up to the search. A search of some seconds shows its progress.
+    Usable wherever pytorch-metric-learning takes a ``knn_func``. Beside the result, only the
+    normalised embeddings and faiss' copy of the gallery grow with their number. The order among
+    equal similarities is up to the search. A search of some seconds shows its progress.
 
     Args:
         backend: ``'faiss'``, ``'torch'``, or ``'auto'``: faiss where it is installed, else torch;
@@ -31,73 +31,73 @@ class CosineKNN:
     Raises:
         ValueError: If ``backend`` is unknown, faiss is asked for but not installed, or
             ``chunk_size`` is below 1.
+
+    >>> vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 4.0]])
+    >>> CosineKNN()(vectors, 1, vectors, ref_includes_query=True)[1].tolist()
+    [[2], [2], [1]]
     """
 
     def __init__(self, backend: str = 'auto', chunk_size: int | None = None) -> None:
         if backend not in ('auto', 'faiss', 'torch'):
             raise ValueError(f"backend must be 'auto', 'faiss' or 'torch', got {backend!r}")
         if backend == 'faiss' and faiss is None:
-            raise ValueError(
-                "backend='faiss' needs faiss: install faiss-cpu or faiss-gpu, or use 'torch'"
-            )
+            raise ValueError("backend='faiss' needs faiss-cpu or faiss-gpu; install one")
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f'chunk_size must be at least 1, got {chunk_size}')
-        self.backend = backend
-        self.chunk_size = chunk_size
+        self.backend, self.chunk_size = backend, chunk_size
 
     @torch.no_grad()
     def __call__(
         self, query: Tensor, k: int, reference: Tensor, ref_includes_query: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Search the gallery.
+        """Search the gallery, ``reference`` (M, C), for each ``query`` (N, C), of any precision.
 
-        Args:
-            query: (N, C) embeddings, of any length.
-            k: Neighbours per query.
-            reference: (M, C) gallery embeddings, of any length.
-            ref_includes_query: The first N gallery rows are the queries, in the same order; then
-                no query is found as its own neighbour.
-
-        Returns:
-            Similarities (N, k), descending, and gallery row numbers (N, k) as int32.
-
-        Raises:
-            ValueError: If the gallery has fewer than ``k`` images to offer to a query.
+        With ``ref_includes_query`` the first N gallery rows are the queries, in the same order, and
+        no query is found as its own neighbour. Returns similarities (N, k), descending, and gallery
+        row numbers (N, k) as int32. Raises ValueError if the gallery has fewer than ``k`` images.
         """
         check_gallery(k, len(reference), ref_includes_query)
         size, device = len(query), query.device
-        gallery = F.normalize(reference.float(), dim=1)  # (M, C)
-        query = gallery[:size] if ref_includes_query else F.normalize(query.float(), dim=1)
+        gallery = unit_norm(reference)  # (M, C)
+        query = gallery[:size] if ref_includes_query else unit_norm(query)
         if uses_faiss(self.backend, query.is_cuda):
-            find, index = _find_with_faiss, make_index(gallery, k + ref_includes_query)
-            step = self.chunk_size or 4096
+            find, index, step = _find_with_faiss, make_index(gallery, k + ref_includes_query), 4096
         else:
-            find, index = _find_with_torch, gallery
-            step = self.chunk_size or 512
-
+            find, index, step = _find_with_torch, gallery, 512
+        step = self.chunk_size or step
         similarities = torch.empty(size, k, device=device)
         rows = torch.empty(size, k, dtype=torch.int32, device=device)
-        blocks = range(0, size, step)
-        for start in tqdm(
-            blocks, desc='Retrieval', unit='block', delay=5, mininterval=1, leave=False
-        ):
-            block = query[start : start + step]
-            own = torch.arange(start, start + len(block), device=device)
-            found = find(block, k, index, own if ref_includes_query else None)
-            similarities[start : start + len(block)], rows[start : start + len(block)] = found
+        bar = dict(desc='Retrieval', unit='block', delay=5, mininterval=1, leave=False)
+        for start in tqdm(range(0, size, step), **bar):
+            end = min(start + step, size)
+            own = torch.arange(start, end, device=device) if ref_includes_query else None
+            similarities[start:end], rows[start:end] = find(query[start:end], k, index, own)
         return similarities, rows
 
 
+def unit_norm(embeddings: Tensor) -> Tensor:
+    """Divide embeddings (N, C) by their length, to (N, C) float32; a row of zeros stays.
+
+    No square overflows or underflows: each row is first divided by a power of two, which rounds
+    nothing.
+
+    >>> unit_norm(torch.tensor([[3e-40, 4e-40], [3e38, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [1.0000, 0.0000]])
+    """
+    unit = torch.empty(embeddings.shape, device=embeddings.device)
+    for out, rows in zip(unit.split(ROWS), embeddings.split(ROWS), strict=True):
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        largest = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True)  # (n, 1)
+        largest[largest == 0] = 1
+        out.copy_(F.normalize(rows / (largest / (2 * torch.frexp(largest).mantissa)), dim=1))
+    return unit
+
+
 def check_gallery(k: int, size: int, includes_query: bool) -> None:
-    """Refuse to retrieve more images than there are.
+    """Raise ValueError if a gallery of ``size`` offers a query, itself left out, fewer than ``k``.
 
-    Args:
-        k: Images to retrieve per query.
-        size: Gallery size.
-        includes_query: Whether each query is in the gallery.
-
-    Raises:
-        ValueError: If ``k`` exceeds the images that a query can be compared with.
+    >>> check_gallery(5, size=6, includes_query=True)
     """
     # Beyond its size faiss pads with row -1, which would be read as the last gallery image.
     if k > size - includes_query:
@@ -116,12 +116,7 @@ def uses_faiss(backend: str, on_gpu: bool) -> bool:
 
 
 def make_index(gallery: Tensor, k: int) -> 'faiss.Index':
-    """Flat inner-product index of a gallery, on the GPU where faiss sees one.
-
-    Args:
-        gallery: (M, C) float32 embeddings.
-        k: Most neighbours that will be asked of it; above 2048 the index stays on the CPU.
-    """
+    """Flat inner-product index of (M, C) float32 for up to ``k`` neighbours, on a GPU if it can."""
     index = faiss.IndexFlatIP(gallery.shape[1])
     if faiss.get_num_gpus() > 0 and k <= GPU_MAX_K:
         # The defaults store and multiply in float32.
@@ -142,8 +137,7 @@ def _find_with_torch(
 def _find_with_faiss(
     query: Tensor, k: int, index: 'faiss.Index', own: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    asked = k + (own is not None)
-    found = index.search(query.cpu().numpy(), asked)
+    found = index.search(query.cpu().numpy(), k + (own is not None))
     similarities, rows = (torch.from_numpy(array).to(query.device) for array in found)
     if own is None:
         return similarities, rows

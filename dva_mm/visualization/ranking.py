@@ -6,6 +6,8 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
+from dva_mm.datasets.exif import turn_upright
+
 RIGHT, WRONG, QUERY = (38, 160, 70), (208, 48, 48), (70, 70, 70)
 
 
@@ -19,6 +21,9 @@ def rank(embeddings: Tensor, queries: Sequence[int], topk: int) -> Tensor:
 
     Returns:
         (Q, topk), nearest first.
+
+    >>> rank(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), queries=[0], topk=2)
+    tensor([[2, 1]])
     """
     queries = torch.as_tensor(queries)
     similarity = embeddings[queries] @ embeddings.T  # (Q, N)
@@ -44,25 +49,25 @@ def draw_ranking(
     """
     gap, frame, title_width = 6, 4, 96
     columns = 1 + max(hits.shape[1] for hits in rankings.values())
-    rows = len(queries) * len(rankings)
     width = title_width + columns * (tile + gap) + 3 * gap
-    canvas = Image.new('RGB', (width, rows * (tile + gap) + len(queries) * gap), 'white')
+    height = len(queries) * (len(rankings) * (tile + gap) + gap)
+    canvas = Image.new('RGB', (width, height), 'white')
     draw = ImageDraw.Draw(canvas)
-
-    def paste(index: int, x: int, y: int, colour: tuple[int, int, int]) -> None:
-        with Image.open(paths[index]) as image:
-            inner = ImageOps.fit(image.convert('RGB'), (tile - 2 * frame, tile - 2 * frame))
-        draw.rectangle((x, y, x + tile - 1, y + tile - 1), fill=colour)
-        canvas.paste(inner, (x + frame, y + frame))
-
     y = 0
     for number, query in enumerate(queries):
         for title, hits in rankings.items():
             draw.text((gap, y + tile // 2 - 6), title, fill='black')
-            paste(query, title_width, y, QUERY)
-            for column, hit in enumerate(hits[number].tolist(), start=1):
-                colour = RIGHT if labels[hit] == labels[query] else WRONG
-                paste(hit, title_width + column * (tile + gap) + 2 * gap, y, colour)
+            for column, index in enumerate([query, *hits[number].tolist()]):
+                colour = RIGHT if labels[index] == labels[query] else WRONG
+                x = title_width + column * (tile + gap) + 2 * gap * (column > 0)
+                draw.rectangle((x, y, x + tile - 1, y + tile - 1), fill=colour if column else QUERY)
+                inner = ImageOps.fit(_read(paths[index]), (tile - 2 * frame, tile - 2 * frame))
+                canvas.paste(inner, (x + frame, y + frame))
             y += tile + gap
         y += gap
     return canvas
+
+
+def _read(path: str) -> Image.Image:
+    with Image.open(path) as image:
+        return turn_upright(image).convert('RGB')

@@ -25,23 +25,10 @@ def percent(data):
     return {f'retrieval/{key}': 100 * twin.overall(by_class, name) for name, key in KEYS.items()}
 
 
-def naive_recalls(embeddings, labels, ks=TOPK):
-    by_class = twin.figures(embeddings, labels, ks)
-    return [100 * twin.overall(by_class, f'recall_at_{k}') for k in ks]
-
-
 def make_set(size=24, classes=8, seed=0):
     rng = np.random.default_rng(seed)
     embeddings = torch.from_numpy(rng.normal(size=(size, 6)).astype(np.float32))
     return embeddings, (np.arange(size) % classes).tolist()
-
-
-def query_and_gallery():
-    """25 queries of classes 0..7 and 40 gallery images of classes 0..5 and 8, 9."""
-    rng = np.random.default_rng(3)
-    embeddings = torch.from_numpy(rng.normal(size=(65, 6)).astype(np.float32))
-    labels = [*rng.integers(8, size=25), *rng.choice([0, 1, 2, 3, 4, 5, 8, 9], size=40)]
-    return embeddings, [int(label) for label in labels]
 
 
 def make_samples(embeddings, labels, indexed=True):

@@ -31,7 +31,7 @@ def test_entries_are_sorted_and_the_first_of_each_image_stays(log):
 def test_parts_of_a_concatenated_data_set_are_kept_apart(log):
     seen = [entry(i, f'{name}/{i}.jpg', f'{name}{i}') for name in 'ba' for i in (1, 0)]
     assert marks([*seen, *seen], 4) == ['a0', 'b0', 'a1', 'b1']
-    with pytest.raises(ValueError, match=r"sample_idx 0 stands for 'a/0.jpg' and for 'b/0.jpg'"):
+    with pytest.raises(ValueError, match="sample_idx 0 .* 'a/0.jpg' .* 'b/0.jpg'"):
         order_entries(seen, 4, unique=True)
     assert marks([*seen[:2], *seen[:2]], 2, unique=True) == ['b0', 'b1']
     log.assert_not_called()
@@ -48,21 +48,19 @@ def test_without_every_index_the_first_ones_are_taken_as_they_come(log, missing)
 
 def test_missing_images_are_counted(log):
     order_entries([entry(0), entry(1), entry(1)], 4)
-    assert log.call_args.args[0].startswith('2 of the 4 images of the data set were evaluated')
+    assert '2 of the 4 images' in log.call_args.args[0]
 
 
-@pytest.mark.parametrize('row', [0, 2, 3, 6])
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_a_wrong_value_is_found_in_any_block(monkeypatch, row, value):
-    monkeypatch.setattr(entries, 'ROWS', 3)
+def test_embeddings_without_a_direction_are_named(value):
     embeddings = torch.eye(7)  # zeros, but no row of them
     images = [entry(i, f'{i}.jpg') for i in range(7)]
     check_embeddings(embeddings, images)
-    embeddings[row, 4] = value
-    with pytest.raises(ValueError, match=f"1 of 7 embeddings .* '{row}.jpg'"):
+    embeddings[3, 4] = value
+    with pytest.raises(ValueError, match="1 of 7 .* '3.jpg'"):
         check_embeddings(embeddings, images)
-    embeddings[row:] = 0
-    with pytest.raises(ValueError, match=f"{7 - row} of 7 embeddings .* '{row}.jpg'"):
+    embeddings[2:] = 0
+    with pytest.raises(ValueError, match="5 of 7 .* '2.jpg'"):
         check_embeddings(embeddings, images)
 
 

@@ -1,42 +1,77 @@
+"""RetrievalMetric under MMEngine: its figures, its entries, and its file of classes."""
+
+import importlib.util
+import json
 from unittest import mock
 
+import numpy as np
 import pytest
+import reference_retrieval as twin
 import torch
-from metric_runs import ALL, evaluate, make_samples, make_set, naive_recalls
+from metric_runs import ALL, KEYS, TOPK, evaluate, make_samples, make_set, percent
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 
-from dva_mm.evaluation import RetrievalMetric, entries
+from dva_mm.evaluation import RetrievalMetric, calculator, entries
+from dva_mm.evaluation import retrieval_metric as module
+
+NEEDS_FAISS = pytest.mark.skipif(
+    importlib.util.find_spec('faiss') is None, reason='faiss is not installed'
+)
 
 
-def test_percentages_are_those_of_the_double_loop():
-    embeddings, labels = make_set()
-    got = evaluate(embeddings, labels)
-    assert list(got) == [f'retrieval/Recall@{k}' for k in (1, 2, 4, 8)]
-    want = naive_recalls(embeddings, labels)
-    assert list(got.values()) == pytest.approx(want, abs=1e-9)
-    assert 0 < want[0] < want[3] < 100
+def query_and_gallery():
+    """25 queries of classes 0..7 and 40 gallery images of classes 0..5 and 8, 9."""
+    rng = np.random.default_rng(3)
+    embeddings = torch.from_numpy(rng.normal(size=(65, 6)).astype(np.float32))
+    labels = [*rng.integers(8, size=25), *rng.choice([0, 1, 2, 3, 4, 5, 8, 9], size=40)]
+    return embeddings, [int(label) for label in labels]
 
 
-def test_registered_and_prefix():
-    cfg = {'type': 'RetrievalMetric', 'topk': 1, 'prefix': 'unseen', 'collect_device': 'gpu'}
-    metric = METRICS.build(cfg)
-    assert isinstance(metric, RetrievalMetric)
-    assert (metric.prefix, metric.topk, metric.collect_device) == ('unseen', (1,), 'gpu')
+def test_every_figure_is_that_of_the_double_loop():
+    rng = np.random.default_rng(1)
+    embeddings, labels = make_set(size=30)[0], rng.integers(12, size=30).tolist()
+    got = evaluate(embeddings, labels, include=ALL)
+    assert list(got) == [f'retrieval/{key}' for key in KEYS.values()]
+    assert got == pytest.approx(percent((embeddings, labels)), abs=1e-9)
+    assert list(evaluate(embeddings, labels)) == [f'retrieval/Recall@{k}' for k in TOPK]
+    assert list(evaluate(embeddings, labels, include='r_precision')) == ['retrieval/R-precision']
 
 
-def test_one_owned_float32_entry_per_image():
-    metric = RetrievalMetric()
-    batch = torch.randn(4, 6, dtype=torch.float64, requires_grad=True)
-    half = torch.randn(3, 6)
-    for rows in (batch, half):
-        metric.process(None, [s.to_dict() for s in make_samples(rows, [0] * len(rows))])
-    assert len(metric.results) == 7
-    for entry, row in zip(metric.results, [*batch, *half], strict=True):
-        embedding = entry['embedding']
-        assert (embedding.dtype, embedding.device.type) == (torch.float32, 'cpu')
-        assert not embedding.requires_grad
-        assert embedding.untyped_storage().nbytes() == 6 * 4  # not the batch's
-        assert torch.equal(embedding, row.detach().float())
+def test_queries_are_compared_with_the_gallery_alone():
+    embeddings, labels = query_and_gallery()
+    meta = {'num_queries': 25, 'classes': [f'shirt {i}' for i in range(10)]}
+    with mock.patch.object(module, 'print_log') as log:
+        got = evaluate(embeddings, labels, include=ALL, meta=meta)
+    want = percent((embeddings[:25], labels[:25], embeddings[25:], labels[25:]))
+    assert got == pytest.approx(want, abs=1e-9)
+    assert got != pytest.approx(percent((embeddings, labels)), abs=1)
+    log.assert_called_once()  # of the queries that no gallery image can answer
+    assert all(name in log.call_args.args[0] for name in ('2 of 8', 'shirt 6 (6), shirt 7 (7)'))
+
+
+def test_a_gallery_of_single_images_answers_its_queries():
+    # Leave-one-out could not: each class has one gallery image.
+    embeddings = torch.eye(4)[[0, 1, 2, 0, 1, 3]]
+    labels = [0, 1, 2, 0, 1, 2]
+    got = evaluate(embeddings, labels, 1, include=ALL, meta={'num_queries': 3})
+    assert got['retrieval/MAP@R'] == got['retrieval/R-precision'] == pytest.approx(200 / 3)
+
+
+@NEEDS_FAISS
+@pytest.mark.parametrize('meta', [None, {'num_queries': 40}])
+def test_clusters_are_those_of_the_queries(meta):
+    embeddings, labels = make_set(60, 4)
+    embeddings += 2 * torch.eye(6)[labels]
+    got = evaluate(embeddings, labels, include=('AMI', 'NMI'), meta=meta)
+    assert list(got) == ['retrieval/NMI', 'retrieval/AMI']
+    size = 40 if meta else 60
+    want = calculator.RetrievalCalculator(include=('NMI', 'AMI')).get_accuracy(
+        embeddings[:size], torch.tensor(labels[:size])
+    )
+    assert list(got.values()) == pytest.approx([100 * want['NMI'], 100 * want['AMI']])
+    assert 10 < got['retrieval/AMI'] < got['retrieval/NMI'] < 100
 
 
 @pytest.mark.parametrize('indexed', [True, False])
@@ -64,25 +99,12 @@ ORDERS = [
 @pytest.mark.parametrize('meta', [None, {'num_queries': 10}])
 def test_figures_do_not_depend_on_order_and_padding(order, meta):
     embeddings, labels = make_set(classes=5)
-    options = dict(meta=meta, metrics=ALL)
-    with mock.patch.object(entries, 'print_log') as log:
+    options = dict(meta=meta, include=ALL)
+    with mock.patch.object(entries, 'print_log') as log, mock.patch.object(module, 'print_log'):
         got = evaluate(embeddings, labels, order=order, **options)
     assert got == evaluate(embeddings, labels, **options)
     assert 0 < got['retrieval/MAP@R'] < 100
     log.assert_not_called()
-
-
-def test_metrics_of_one_name_and_search_no_further_than_asked():
-    embeddings, labels = make_set(size=6, classes=2)
-    assert list(evaluate(embeddings, labels, metrics='precision_at_1')) == ['retrieval/Precision@1']
-    asked = []
-    metric = RetrievalMetric((1, 4), ('recall', 'r_precision'))
-    search = metric.calculator.knn_func
-    metric.calculator.knn_func = lambda *a: asked.append(a[1]) or search(*a)
-    embeddings, labels = make_set(size=30, classes=4)
-    metric.process(None, [s.to_dict() for s in make_samples(embeddings, labels)])
-    metric.evaluate(30)
-    assert asked == [7]  # eight images in the largest class
 
 
 def test_metric_starts_empty_after_evaluate():
@@ -92,13 +114,14 @@ def test_metric_starts_empty_after_evaluate():
         embeddings, labels = make_set(seed=seed)
         metric.process(None, [s.to_dict() for s in make_samples(embeddings, labels)])
         values.append(metric.evaluate(len(labels))['retrieval/Recall@1'])
-        assert values[-1] == pytest.approx(naive_recalls(embeddings, labels)[0])
+        assert values[-1] == pytest.approx(percent((embeddings, labels))['retrieval/Recall@1'])
     assert values[0] != values[1]
 
 
-def test_length_of_embeddings_does_not_matter():
+@pytest.mark.parametrize('exponent', [3, 30, 200])
+def test_length_of_embeddings_does_not_matter(exponent):
     embeddings, labels = make_set()
-    scale = torch.logspace(-3, 3, len(labels))[:, None]
+    scale = torch.logspace(-exponent, exponent, len(labels), dtype=torch.float64)[:, None]
     assert evaluate(embeddings * scale, labels) == evaluate(embeddings, labels)
 
 
@@ -106,12 +129,93 @@ def test_large_neighbouring_labels_stay_apart():
     # 2**24 and 2**24 + 1 are one number in float32.
     embeddings = torch.eye(3)[[0, 0, 1, 1, 2, 2]] + 0.1 * torch.eye(6)[:, :3]
     labels = [2**24, 2**24 + 1, 2**24, 2**24 + 1, 5, 5]
-    got = evaluate(embeddings, labels, topk=1)
-    assert got['retrieval/Recall@1'] == pytest.approx(100 / 3)
+    assert evaluate(embeddings, labels, topk=1)['retrieval/Recall@1'] == pytest.approx(100 / 3)
 
 
-def test_one_unusable_value_is_enough():
+def test_one_owned_entry_per_image_of_float32_or_more():
+    metric = RetrievalMetric()
+    double = torch.randn(4, 6, dtype=torch.float64, requires_grad=True)
+    half = torch.randn(3, 6).half()
+    for rows in (double, half):
+        metric.process(None, [s.to_dict() for s in make_samples(rows, [0] * len(rows))])
+    assert len(metric.results) == 7
+    for entry, row in zip(metric.results, [*double, *half], strict=True):
+        embedding = entry['embedding']
+        want = torch.float64 if row.dtype == torch.float64 else torch.float32
+        assert (embedding.dtype, embedding.device.type) == (want, 'cpu')
+        assert not embedding.requires_grad
+        assert embedding.untyped_storage().nbytes() == 6 * want.itemsize  # not the batch's
+        assert torch.equal(embedding, row.detach().to(want))
+
+
+def test_it_builds_from_a_config_as_metric_and_as_evaluator_of_a_runner():
+    config = dict(type='RetrievalMetric', topk=(1, 3), include=('recall', 'r_precision'))
+    config |= dict(prefix='unseen', collect_device='gpu')
+    assert isinstance(METRICS.build(config), RetrievalMetric)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        [metric] = Runner.build_evaluator(None, config).metrics
+    assert isinstance(metric, RetrievalMetric)
+    assert (metric.prefix, metric.collect_device) == ('unseen', 'gpu')
+    assert list(metric.calculator.keys.values()) == ['Recall@1', 'Recall@3', 'R-precision']
+
+
+@NEEDS_FAISS
+@pytest.mark.parametrize('num_queries', [None, 25])
+def test_file_of_figures_for_each_class(tmp_path, num_queries):
+    path = tmp_path / 'new' / 'classes.json'
+    embeddings, labels = query_and_gallery()
+    labels = [7 if i == 3 else 0 if label == 7 else label for i, label in enumerate(labels)]
+    options = dict(
+        meta={'classes': [f'Möwe {i}' for i in range(10)], 'num_queries': num_queries},
+        include=(*ALL, 'NMI'),
+        per_class_file=path,
+    )
+    for columns in (slice(3), slice(6)):  # the second evaluation takes the place of the first
+        evaluate(embeddings[:, columns], labels, **options)
+    data = embeddings[:num_queries], labels[:num_queries]
+    if num_queries:
+        data += embeddings[num_queries:], labels[num_queries:]
+    want = twin.figures(*data[:2], TOPK, *data[2:])
+    assert sorted(want) == [0, 1, 2, 3, 4, 5, *(() if num_queries else (8, 9))]
+
+    table = json.loads(path.read_text(encoding='utf-8'))
+    assert list(table) == options['meta']['classes']
+    for label, row in enumerate(table.values()):
+        assert list(row) == ['images', *KEYS.values()]
+        assert row['images'] == labels.count(label)
+        for name, key in KEYS.items():
+            value = 100 * twin.mean(want[label], name) if label in want else None
+            assert row[key] == pytest.approx(value, abs=1e-9)
+    assert [file.name for file in path.parent.iterdir()] == ['classes.json']
+
+
+@pytest.mark.parametrize(
+    ('classes', 'want'),
+    [
+        (None, ['0', '1', '5']),
+        (['a', 'b (c)'], ['a', 'b (c)', '5']),
+        (['a', 'a'], ['a (0)', 'a (1)', '5']),
+    ],
+)
+def test_classes_in_the_file_keep_apart(tmp_path, classes, want):
+    path = tmp_path / 'classes.json'
+    embeddings, _ = make_set(size=6)
+    meta = {'classes': classes} if classes else None
+    evaluate(embeddings, [0, 0, 1, 1, 5, 5], 1, meta=meta, per_class_file=str(path))
+    assert list(json.loads(path.read_text())) == want
+
+
+def test_a_file_that_becomes_unwritable_does_not_cost_the_figures(tmp_path):
+    folder = tmp_path / 'figures'
+    folder.mkdir()
+    metric = RetrievalMetric(per_class_file=folder / 'classes.json')
+    folder.rmdir()
+    folder.write_text('in the way')
     embeddings, labels = make_set()
-    embeddings[7, 2] = float('nan')
-    with pytest.raises(ValueError, match='1 of 24 embeddings'):
-        evaluate(embeddings, labels)
+    metric.process(None, [s.to_dict() for s in make_samples(embeddings, labels)])
+    with mock.patch.object(module, 'print_log') as log:
+        got = metric.evaluate(len(labels))
+    assert got == evaluate(embeddings, labels)
+    log.assert_called_once()
+    assert 'classes.json' in log.call_args.args[0]
+    assert folder.read_text() == 'in the way'

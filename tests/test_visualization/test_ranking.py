@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -28,3 +29,18 @@ def test_frames_tell_right_from_wrong(tmp_path: Path):
     colours = [[picture.getpixel((x, y)) for x in range(picture.width)] for y in (1, 47)]
     seen = [list(dict.fromkeys(c for c in row if c != (255, 255, 255))) for row in colours]
     assert seen == [[QUERY, RIGHT, WRONG], [QUERY, WRONG, RIGHT]]
+
+
+def test_images_are_shown_as_their_exif_orientation_says(tmp_path: Path):
+    pixels = np.zeros((30, 30, 3), np.uint8)
+    pixels[:15] = 250  # light at the top
+    plain, turned = str(tmp_path / 'plain.jpg'), str(tmp_path / 'turned.jpg')
+    Image.fromarray(pixels).save(plain)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise: stored with the light at the left
+    Image.fromarray(np.rot90(pixels)).save(turned, exif=exif)
+    picture = draw_ranking([plain, turned], [0, 0], [0], {'a': torch.tensor([[1]])}, tile=40)
+    tiles = np.asarray(picture.convert('L'), int)
+    query, hit = tiles[4:36, 100:132], tiles[4:36, 158:190]
+    assert query[:12].min() > 200 and query[20:].max() < 60
+    assert np.abs(query - hit).mean() < 8

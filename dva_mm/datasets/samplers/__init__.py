@@ -1,6 +1,6 @@
 """Batch samplers with m images per class, with super-classes, or with fixed triplets.
 
-They go by the names of pytorch-metric-learning's (PML) samplers and are made for a config::
+They go by the names of pytorch-metric-learning's samplers and are made for a config::
 
     train_dataloader = dict(
         batch_size=32,  # of one rank
@@ -14,17 +14,8 @@ epoch's batches follow from seed and epoch alone, so a resumed run goes on in th
 Within an epoch no image is drawn twice, on whatever rank, and all ranks have equally many batches.
 """
 
-from .drawing import count_steps, count_triplets, draw_steps, draw_triplets
 from .hierarchical import HierarchicalSampler
 from .m_per_class import MPerClassSampler
 from .triplets import FixedSetOfTriplets
 
-__all__ = [
-    'FixedSetOfTriplets',
-    'HierarchicalSampler',
-    'MPerClassSampler',
-    'count_steps',
-    'count_triplets',
-    'draw_steps',
-    'draw_triplets',
-]
+__all__ = ['FixedSetOfTriplets', 'HierarchicalSampler', 'MPerClassSampler']

@@ -10,49 +10,10 @@ from mmengine.logging import print_log
 from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from .class_images import ClassImages, seeded_rng, whole_parts
-from .drawing import count_steps, draw_steps
+from .class_images import ClassImages, check_positive, seeded_rng, whole_parts
+from .steps import count_steps, draw_steps
 
 _HIERARCHICAL = 102  # see m_per_class.py
-
-
-def _super_classes(images: ClassImages, given: dict | str | Path | None) -> list[str]:
-    """The super-class of each class that has images."""
-    user = 'HierarchicalSampler'
-    classes = images.metainfo.get('classes')
-    if not classes:
-        raise ValueError(f"{user} needs a data set with class names in metainfo['classes']")
-    if given is None:
-        given = images.metainfo.get('super_classes')
-        if given is None:
-            raise ValueError(
-                f"{user} needs super-classes: the data set has no metainfo['super_classes']; set "
-                'super_classes to a dict class name -> super-class name, or to a JSON file of it'
-            )
-        if len(given) != len(classes):
-            raise ValueError(
-                f"{user}: metainfo['super_classes'] has {len(given)} names for {len(classes)} "
-                "classes; it must have one for each of metainfo['classes'], in their order"
-            )
-        given = dict(zip(classes, given, strict=True))
-    elif isinstance(given, (str, Path)):
-        path = Path(given).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f'{user}: there is no file of super-classes {path.absolute()}')
-        given = json.loads(path.read_text())
-    if not isinstance(given, dict):
-        raise ValueError(
-            f'{user} super_classes must map class names to super-class names, got '
-            f'{type(given).__name__}'
-        )
-    names = [images.name(number) for number in range(len(images.counts))]
-    missing = [name for name in names if name not in given]
-    if missing:
-        raise ValueError(
-            f'{user}: {len(missing)} of {len(names)} classes have no super-class, '
-            f'{missing[0]!r} for one; add them to super_classes'
-        )
-    return [str(given[name]) for name in names]
 
 
 @DATA_SAMPLERS.register_module()
@@ -62,9 +23,7 @@ class HierarchicalSampler(Sampler[list[int]]):
     A batch takes ``super_classes_per_batch`` super-classes, equally many images of each, m a
     class. Batches are dealt out to the ranks in turn, so they do not depend on the number of ranks;
     those of one step may share super-classes, never images. An epoch draws as many batches as
-    the groups of m images allow, without replacement; the rest of the images are others in each
-    epoch. PML's sampler instead draws each combination of super-classes equally often, with
-    replacement between batches.
+    the groups of m images allow, without replacement; other images rest in each epoch.
 
     Args:
         sampler: A DefaultSampler; MMEngine passes it.
@@ -79,8 +38,8 @@ class HierarchicalSampler(Sampler[list[int]]):
             training and logs how many. Defaults to 'error'.
 
     Raises:
-        FileNotFoundError: if the JSON file is not there.
-        ValueError: if an option is out of range, super-classes are unknown, a class or super-class
+        FileNotFoundError: If the JSON file is not there.
+        ValueError: If an option is out of range, super-classes are unknown, a class or super-class
             is too small, ``batch_size`` is not a multiple of ``super_classes_per_batch * m``, or
             there are too few super-classes or batches.
     """
@@ -95,48 +54,36 @@ class HierarchicalSampler(Sampler[list[int]]):
         small_classes: str = 'error',
     ) -> None:
         user = 'HierarchicalSampler'
-        if not isinstance(super_classes_per_batch, int) or super_classes_per_batch < 1:
-            raise ValueError(
-                f'{user} super_classes_per_batch must be a positive whole number, got '
-                f'{super_classes_per_batch!r}'
-            )
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.m = m
+        check_positive(user, 'super_classes_per_batch', super_classes_per_batch)
+        self.sampler, self.batch_size, self.m = sampler, batch_size, m
         self.super_classes_per_batch = super_classes_per_batch
         self._images = ClassImages(sampler, user)
-        self._groups = self._images.groups_of(m, small_classes, user)
+        self._groups = self._images.groups_of(m, small_classes)
         product = f'super_classes_per_batch * m = {super_classes_per_batch} * {m}'
         self._classes = whole_parts(user, batch_size, super_classes_per_batch * m, product)
-
         names, number = np.unique(_super_classes(self._images, super_classes), return_inverse=True)
         members = [np.flatnonzero((number == s) & (self._groups > 0)) for s in range(len(names))]
-        small = [s for s in range(len(names)) if len(members[s]) < self._classes]
-        takes = f'{self._classes} (batch_size {batch_size} / ({product}))'
-        if small and small_classes == 'error':
-            raise ValueError(
-                f'{user}: super-class {str(names[small[0]])!r} has {len(members[small[0]])} '
-                f'class(es), but a batch takes {takes}; {len(small)} of {len(names)} super-classes '
-                'are as small; lower batch_size, raise m, or leave them out of training with '
-                "small_classes='skip'"
-            )
-        if small:
-            print_log(
-                f'{user}: {len(small)} of {len(names)} super-classes have fewer classes than '
-                f'{takes} and are left out of training',
-                logger='current',
-            )
         self._members = [some for some in members if len(some) >= self._classes]
+        if small := [s for s in range(len(names)) if len(members[s]) < self._classes]:
+            few = (
+                f'{len(small)} of {len(names)} super-classes have fewer than the {self._classes} '
+                f'classes that a batch takes (batch_size {batch_size} / ({product}))'
+            )
+            if small_classes == 'error':
+                raise ValueError(
+                    f'{user}: {few}, {str(names[small[0]])!r} has {len(members[small[0]])}; lower '
+                    "batch_size, raise m, or leave them out with small_classes='skip'"
+                )
+            print_log(f'{user}: {few} and are left out of training', logger='current')
         if len(self._members) < super_classes_per_batch:
             raise ValueError(
-                f'{user}: a batch takes {super_classes_per_batch} super-classes of at least '
-                f'{takes} classes, but of {len(names)} super-classes {len(self._members)} have as '
-                'many; lower super_classes_per_batch or batch_size'
+                f'{user}: super_classes_per_batch={super_classes_per_batch}, but only '
+                f'{len(self._members)} of {len(names)} super-classes have {self._classes} classes; '
+                'lower it or batch_size'
             )
         # A row is one super-class's part of a batch.
-        self._rows = np.array(
-            [count_steps(self._groups[some], self._classes) for some in self._members]
-        )
+        rows = [count_steps(self._groups[some], self._classes) for some in self._members]
+        self._rows = np.array(rows)
         num_batches = count_steps(self._rows, super_classes_per_batch)
         self._num_batches = num_batches // sampler.world_size
         if self._num_batches == 0:
@@ -144,9 +91,7 @@ class HierarchicalSampler(Sampler[list[int]]):
                 f'{user}: the images make {num_batches} batch(es) of {batch_size}, fewer than the '
                 f'{sampler.world_size} ranks; lower batch_size'
             )
-        self._images.log(
-            user, self._num_batches, self._num_batches * sampler.world_size * batch_size
-        )
+        self._images.log(self._num_batches, self._num_batches * sampler.world_size * batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         """This rank's batches; the images of a class, and of a super-class, are adjacent."""
@@ -172,3 +117,33 @@ class HierarchicalSampler(Sampler[list[int]]):
     def set_epoch(self, epoch: int) -> None:
         """Draw the batches of this epoch from now on."""
         self.sampler.set_epoch(epoch)
+
+
+def _super_classes(images: ClassImages, given: dict | str | Path | None) -> list[str]:
+    """The super-class of each class that has images."""
+    user, classes = images.user, images.metainfo.get('classes')
+    if not classes:
+        raise ValueError(f"{user} needs a data set with class names in metainfo['classes']")
+    if given is None:
+        names = images.metainfo.get('super_classes') or ()
+        if len(names) != len(classes):
+            raise ValueError(
+                f"{user}: metainfo['super_classes'] has {len(names)} names for {len(classes)} "
+                'classes; set super_classes to a dict class name -> super-class name, or to a JSON '
+                'file of it'
+            )
+        given = dict(zip(classes, names, strict=True))
+    elif isinstance(given, (str, Path)):
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f'{user}: there is no file of super-classes {path.absolute()}')
+        given = json.loads(path.read_text(encoding='utf-8'))
+    if not isinstance(given, dict):
+        raise ValueError(f'{user} super_classes must map names to names, got a {type(given)}')
+    names = [images.name(number) for number in range(len(images.counts))]
+    if missing := [name for name in names if name not in given]:
+        raise ValueError(
+            f'{user}: {len(missing)} of {len(names)} classes have no super-class, '
+            f'{missing[0]!r} for one; add them to super_classes'
+        )
+    return [str(given[name]) for name in names]

@@ -7,7 +7,7 @@ from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 from .class_images import ClassImages, seeded_rng, whole_parts
-from .drawing import count_steps, draw_steps
+from .steps import count_steps, draw_steps
 
 # Each use of (seed, epoch) has a stream of its own, other than the data set's (seed, epoch, index).
 _M_PER_CLASS = 101
@@ -30,7 +30,7 @@ class MPerClassSampler(Sampler[list[int]]):
             set, 'skip' leaves them out of training and logs how many. Defaults to 'error'.
 
     Raises:
-        ValueError: if an option is out of range, a class is too small, ``batch_size`` is not a
+        ValueError: If an option is out of range, a class is too small, ``batch_size`` is not a
             multiple of m, or there are fewer classes than a step takes.
     """
 
@@ -38,11 +38,9 @@ class MPerClassSampler(Sampler[list[int]]):
         self, sampler: DefaultSampler, batch_size: int, m: int, small_classes: str = 'error'
     ) -> None:
         user = 'MPerClassSampler'
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.m = m
+        self.sampler, self.batch_size, self.m = sampler, batch_size, m
         self._images = ClassImages(sampler, user)
-        self._groups = self._images.groups_of(m, small_classes, user)
+        self._groups = self._images.groups_of(m, small_classes)
         self._share = whole_parts(user, batch_size, m, f'm={m}')  # classes on one rank
         self._per_step = sampler.world_size * self._share
         self._num_steps = count_steps(self._groups, self._per_step)
@@ -52,7 +50,7 @@ class MPerClassSampler(Sampler[list[int]]):
                 f'rank(s) x batch_size {batch_size} / m {m}), but only {(self._groups > 0).sum()} '
                 'have m images; lower batch_size or raise m'
             )
-        self._images.log(user, self._num_steps, self._num_steps * self._per_step * m)
+        self._images.log(self._num_steps, self._num_steps * self._per_step * m)
 
     def __iter__(self) -> Iterator[list[int]]:
         """This rank's batches; the images of a class are adjacent."""

@@ -1,8 +1,7 @@
 # The first stage of the demo's pre-training: a small ViT on 64 coarse classes of drawn objects; no
-# species of bird is among them. pretrain_demo_vit_parts.py goes on from its last epoch. The log is
-# configs/demo/pretrain.log. About half an hour on one CPU core.
-_base_ = '_base_/default_runtime.py'
-
+# species of bird is among them. objects.log is the log of the run that made the shipped encoder.
+default_scope = 'mmpretrain'
+custom_imports = dict(imports=['dva_mm', 'dva_mm.demo.pretraining'], allow_failed_imports=False)
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True),
@@ -64,10 +63,25 @@ param_scheduler = [
 train_cfg = dict(by_epoch=True, max_epochs=16, val_interval=2)
 val_cfg = dict()
 
-default_hooks = dict(logger=dict(interval=100))
-# The hooks of DVA's own models do not apply: here the whole encoder trains.
-custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='NonFiniteLossHook'),
-    dict(type='AdapterCheckpointHook'),
-]
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=100),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    epoch_seed=dict(type='EpochSeedHook'),
+    non_finite_loss=dict(type='NonFiniteLossHook'),
+    plain_checkpoint=dict(type='AdapterCheckpointHook'),
+)
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+log_processor = dict(window_size=10)
+log_level = 'INFO'
+randomness = dict(seed=0, deterministic=False)
+load_from = None
+resume = False

@@ -1,8 +1,8 @@
-# The second stage of the demo's pre-training goes on from the last epoch of pretrain_demo_vit.py:
-# 36 coarse classes of close-ups (heads, bodies, tails) of birds of no species of the demo. The
-# backbone of its last epoch is configs/demo/vit_micro.safetensors; see pretrain_parts.log there.
-_base_ = 'pretrain_demo_vit.py'
-load_from = 'work_dirs/pretrain_demo_vit/epoch_16.pth'
+# The second stage of the demo's pre-training goes on from the last epoch of the first: 36 coarse
+# classes of close-ups (heads, bodies, tails) of birds of no species of the demo. parts.log is the
+# log of the run that made the shipped encoder.
+_base_ = 'objects.py'
+load_from = 'work_dirs/pretraining/objects/epoch_16.pth'
 model = dict(head=dict(num_classes=36))
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -7,20 +7,12 @@ nor a scene gives a species away.
 
 from dataclasses import astuple, dataclass
 from itertools import product
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from .canvas import (
-    Canvas,
-    oval,
-    paint_pattern,
-    paint_scene,
-    paint_sprigs,
-    rotate,
-    shade,
-    smooth,
-)
+from .canvas import Canvas, oval, paint_pattern, paint_scene, paint_sprigs, rotate, shade, smooth
 
 WINGS = ('plain', 'one_bar', 'two_bars', 'patch')
 CRESTS = ('none', 'peaked', 'spiky', 'plume')
@@ -29,14 +21,8 @@ TAILS = ('square', 'long', 'forked', 'fan')
 BELLIES = ('plain', 'spots', 'bars', 'streaks')
 
 _COATS = (  # body RGB; each picture mixes two of them
-    (176, 92, 66),
-    (92, 120, 160),
-    (126, 116, 100),
-    (196, 160, 78),
-    (104, 134, 92),
-    (84, 80, 92),
-    (168, 112, 130),
-    (206, 122, 58),
+    *((176, 92, 66), (92, 120, 160), (126, 116, 100), (196, 160, 78)),
+    *((104, 134, 92), (84, 80, 92), (168, 112, 130), (206, 122, 58)),
 )
 _PALE = ((244, 236, 216), (248, 222, 170), (236, 236, 238), (246, 214, 204))
 _HORN = ((70, 62, 58), (222, 158, 62), (204, 92, 62), (150, 140, 126))
@@ -56,11 +42,11 @@ class Species:
 def make_species(count: int, distance: int = 3) -> list[Species]:
     """Choose ``count`` species, any two of which differ in at least ``distance`` of the five parts.
 
-    The candidates are visited in one fixed shuffled order: among 30 species, the first half as well
-    as the second has every kind of every part.
+    The candidates come in one fixed shuffled order: among 30 species, each half has every kind of
+    every part. ValueError if so many species that far apart are not found.
 
-    Raises:
-        ValueError: When so many species that far apart were not found.
+    >>> make_species(1)
+    [Species(wing='patch', crest='peaked', beak='hook', tail='forked', belly='bars')]
     """
     candidates = [Species(*parts) for parts in product(WINGS, CRESTS, BEAKS, TAILS, BELLIES)]
     chosen: list[Species] = []
@@ -139,55 +125,41 @@ def _wing_marks(
             canvas.fill(oval(spot, (0.17, 0.12), tilt), colour)
 
 
+class Drawing(NamedTuple):
+    """One picture of one bird; all lengths in pixels."""
+
+    picture: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    box: tuple[int, int, int, int]
+    """(x, y, w, h), inside the picture, around everything from beak to tail and feet."""
+    regions: dict[str, np.ndarray]
+    """Centres (x, y) of 'head', 'body' and 'tail'."""
+    unit: float
+    """By which close-ups are cut: half the bird, or half the height under a twig drawn last."""
+
+
 def draw_bird(
-    species: Species, rng: np.random.Generator, size: tuple[int, int]
-) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    species: Species,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    scale: tuple[float, float] = (0.48, 0.64),
+) -> Drawing:
     """Draw one picture of one bird.
 
     Args:
         species: The parts to draw.
         rng: The only source of chance: pose, place, scale, colours, light and scene.
         size: Width and height, pixels.
+        scale: Least and greatest length of a unit, as a share of the picture's height.
 
-    Returns:
-        The picture, ``(H, W, 3)`` uint8 RGB, and the bird's box ``(x, y, w, h)``: pixels, inside
-        the picture, around everything from beak to tail and feet.
+    >>> drawing = draw_bird(make_species(1)[0], np.random.default_rng(0), size=(160, 128))
+    >>> drawing.picture.shape
+    (128, 160, 3)
     """
-    picture, box, _, _ = _draw(species, rng, size, (0.48, 0.64))
-    return picture, box
-
-
-def draw_part(region: str, species: Species, rng: np.random.Generator, side: int) -> np.ndarray:
-    """Draw a bird and cut out one region of it.
-
-    Args:
-        region: 'head' (with beak and crest), 'body' (with wing and belly) or 'tail'.
-        species: The parts to draw.
-        rng: The only source of chance.
-        side: Width and height of the picture, pixels.
-
-    Returns:
-        ``(side, side, 3)`` uint8 RGB; the region lies near the middle.
-    """
-    picture, _, centres, unit = _draw(species, rng, (2 * side, 2 * side), (0.5, 0.66))
-    half = rng.uniform(0.42, 0.7) * unit
-    x, y = centres[region] + rng.uniform(-0.12, 0.12, 2) * unit
-    x, y = np.clip((x, y), half, 2 * side - half)
-    cut = picture[int(y - half) : int(y + half), int(x - half) : int(x + half)]
-    return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA)
-
-
-def _draw(
-    species: Species,
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    bounds: tuple[float, float],
-) -> tuple[np.ndarray, tuple[int, int, int, int], dict[str, np.ndarray], float]:
-    """Picture, box, centre of each region and length of a unit, in pixels; ``bounds``: scale."""
     canvas = Canvas(size)
     paint_scene(canvas, rng)
     width, height = size
-    scale = rng.uniform(*bounds) * min(width / 1.3, height)
+    unit = rng.uniform(*scale) * min(width / 1.3, height)
     centre = rng.uniform((0.44, 0.45), (0.56, 0.56)) * size
     flip, slope = bool(rng.random() < 0.5), rng.uniform(-0.55, 0.2)
 
@@ -197,7 +169,7 @@ def _draw(
     ink = shade(_pick(rng, _COATS), rng.uniform(0.35, 0.6))
 
     # The perch is no part of the bird, and stays level while the bird leans.
-    canvas.place(centre, scale, rng.uniform(-0.12, 0.12), flip)
+    canvas.place(centre, unit, rng.uniform(-0.12, 0.12), flip)
     bend = 0.68 + rng.normal(0, 0.04)
     perch = np.array([[-4, 0.74], [-1, bend], [0, 0.7], [1.2, 0.66], [4, 0.8]])
     canvas.stroke(smooth(perch, closed=False), (96, 74, 54), rng.uniform(0.1, 0.18))
@@ -209,7 +181,7 @@ def _draw(
         canvas.stroke(np.array([hip, [foot + 0.03, 0.66]]), horn, 0.045)
         canvas.stroke(np.array([[foot - 0.05, 0.68], [foot + 0.13, 0.67]]), horn, 0.045)
 
-    canvas.place(centre, scale, slope, flip)
+    canvas.place(centre, unit, slope, flip)
     swing = rng.uniform(-0.3, 0.35)
     tail_coat = shade(wing_coat, rng.uniform(0.75, 1.0))
     for feather in _tail(species.tail):
@@ -249,7 +221,7 @@ def _draw(
         body=(0.0, 0.1),
         tail=rotate(np.array([[-0.3, 0.0]]), swing)[0] + (-0.46, 0.05),
     )
-    centres = {region: canvas.position(place) for region, place in places.items()}
+    regions = {region: canvas.position(place) for region, place in places.items()}
     if rng.random() < 0.35:
         paint_sprigs(canvas, rng, 1)
-    return canvas.finish(rng), canvas.box(), centres, canvas.scale
+    return Drawing(canvas.finish(rng), canvas.box(), regions, canvas.scale)
