@@ -20,10 +20,11 @@ from .benchmarks import (
 from .box_file import load_box_file
 from .boxes import CenterBox, clip_box, scale_box
 from .fine_grained import FineGrainedDataset
-from .loading import LoadReducedImage, ResizeAntialiased, choose_reduction, resize_antialiased
+from .image import LoadImage, image_size, read_image
 from .opa import OPA, background_view, discriminative_view
 from .protocols import select_closed, select_open, select_side
 from .published import PUBLISHED, Published, find_differences
+from .resize import ResizeAntialiased, choose_reduction, resize_antialiased
 from .samplers import FixedSetOfTriplets, HierarchicalSampler, MPerClassSampler
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
     'FineGrainedDataset',
     'FixedSetOfTriplets',
     'HierarchicalSampler',
-    'LoadReducedImage',
+    'LoadImage',
     'MPerClassSampler',
     'OPA',
     'PUBLISHED',
@@ -46,6 +47,7 @@ __all__ = [
     'clip_box',
     'discriminative_view',
     'find_differences',
+    'image_size',
     'load_box_file',
     'read_aircraft',
     'read_cars',
@@ -60,6 +62,7 @@ __all__ = [
     'read_nabirds',
     'read_pets',
     'read_sop',
+    'read_image',
     'resize_antialiased',
     'scale_box',
     'select_closed',
