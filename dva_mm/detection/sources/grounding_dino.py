@@ -3,15 +3,20 @@
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
+from mmpretrain.registry import TASK_UTILS
 from PIL import Image
 from torch import Tensor
 
-from .detector import Detection
+from dva_mm.datasets.image import read_image
+
+from ..source import Detection
 
 
-class GroundingDinoDetector:
+@TASK_UTILS.register_module()
+class GroundingDINO:
     """The best-scoring box of a text prompt in each image.
 
     Paper: https://arxiv.org/abs/2303.05499; the model runs through transformers' zero-shot object
@@ -29,12 +34,17 @@ class GroundingDinoDetector:
         device: Where to compute. Defaults to 'cpu'.
 
     Raises:
-        ImportError: if transformers is not installed.
-        ValueError: if the prompt has another form, or a threshold is out of range.
-        RuntimeError: if the model cannot be loaded.
+        ImportError: If transformers is not installed.
+        ValueError: If the prompt has another form, or a threshold is out of range.
+        RuntimeError: If the model cannot be loaded.
+
+    >>> GroundingDINO('A bird')
+    Traceback (most recent call last):
+        ...
+    ValueError: a prompt is lower case and ends in a dot, such as 'a bird.', got 'A bird'
     """
 
-    source = 'grounding-dino'
+    source, batch_size = 'grounding-dino', 4
 
     def __init__(
         self,
@@ -44,7 +54,8 @@ class GroundingDinoDetector:
         text_threshold: float = 0.25,
         device: str = 'cpu',
     ) -> None:
-        if prompt != prompt.strip().lower() or not prompt.endswith('.') or len(prompt) < 2:
+        text = str(prompt)
+        if text != prompt or text != text.strip().lower() or text[-1:] != '.' or len(text) < 2:
             raise ValueError(
                 f"a prompt is lower case and ends in a dot, such as 'a bird.', got {prompt!r}"
             )
@@ -65,7 +76,7 @@ class GroundingDinoDetector:
         except (OSError, ValueError) as error:
             raise RuntimeError(
                 f'the detector {model!r} cannot be loaded: {error}\nFetch it on a machine with '
-                'internet and give its folder with --model'
+                'internet and give its folder as model=FOLDER'
             ) from error
         self.prepare = Pixels(self.processor.image_processor)
         self.model = network.to(device).eval()
@@ -102,7 +113,7 @@ class GroundingDinoDetector:
 
 
 class Pixels:
-    """RGB image -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w).
+    """Image file -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w).
 
     Args:
         image_processor: transformers' GroundingDinoImageProcessor, which resizes and normalises.
@@ -111,7 +122,8 @@ class Pixels:
     def __init__(self, image_processor: Callable) -> None:
         self.image_processor = image_processor
 
-    def __call__(self, image: Image.Image) -> dict[str, Tensor]:
+    def __call__(self, path: Path) -> dict[str, Tensor]:
+        image = Image.fromarray(read_image(path)[..., ::-1])  # RGB
         batch = self.image_processor(images=image, return_tensors='pt')
         return {name: values[0] for name, values in batch.items()}
 
@@ -132,7 +144,7 @@ def best_boxes(
             centre and size in shares of the image.
         input_ids: The prompt's tokens, (B, tokens).
         sizes: Width and height of each image in pixels.
-        box_threshold, text_threshold: See :class:`GroundingDinoDetector`.
+        box_threshold, text_threshold: See :class:`GroundingDINO`.
     """
     post_process = processor.post_process_grounded_object_detection
     # transformers 4.51 renamed box_threshold.
