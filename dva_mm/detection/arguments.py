@@ -1,7 +1,9 @@
 """The command line of ``boxes``, checked before any long work; imports nothing heavy."""
 
 import argparse
+import ast
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import DictAction
 
@@ -21,6 +23,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     {'type': 'PatchPCA', 'keep': 0.9}
     """
     args = _parser().parse_args(argv)
+    args.detector = dict(args.detector)
     for name, least in (('batch_size', 1), ('sheet_count', 1), ('num_workers', 0)):
         value = getattr(args, name)
         if value is not None and value < least:
@@ -32,6 +35,17 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         if getattr(args, name):
             setattr(args, name, check_writable(getattr(args, name), f'--{name}'))
     return args
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """'key=value' as a pair. MMEngine's DictAction would take the spaces out of a prompt."""
+    key, equals, value = text.partition('=')
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f'expected key=value, such as keep=0.9, got {text}')
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, dict(true=True, false=False, none=None).get(value.lower(), value)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -47,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--detector',
         nargs='+',
-        action=DictAction,
+        type=_option,
         required=True,
         metavar='type=TYPE key=value',
         help='a source of boxes and its options, such as type=PatchPCA keep=0.95 or '

@@ -2,8 +2,6 @@
 
 import io
 import math
-import struct
-import zlib
 from pathlib import Path
 
 import cv2
@@ -49,18 +47,6 @@ def oriented(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return exif
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is, and has no pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-        )
-
-    sizes = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0))
-    return b'\x89PNG\r\n\x1a\n' + sizes + chunk(b'IDAT', b'') + chunk(b'IEND', b'')
 
 
 def mean_difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -188,12 +174,12 @@ def test_the_end_of_a_jpeg_is_not_that_of_its_thumbnail(tmp_path: Path):
 
 @pytest.mark.parametrize('size', [(20000, 20000), (13377, 13378)])
 def test_the_limit_of_pixels_is_read_from_the_header(tmp_path: Path, size: tuple[int, int]):
-    path = tmp_path / 'large.png'
-    path.write_bytes(png_header(*size))
+    path = tmp_path / 'large.pgm'
+    path.write_bytes(b'P5 %d %d 255 ' % size)
     assert math.prod(size) > MAX_PIXELS
     load_it = TRANSFORMS.build(dict(type='LoadImage'))
     for read in (read_image, image_size, lambda path: load_it(dict(img_path=str(path)))):
-        with pytest.raises(ValueError, match=r'large.png is too large.*take it out'):
+        with pytest.raises(ValueError, match=r'large.pgm is too large.*take it out'):
             read(path)
 
 
