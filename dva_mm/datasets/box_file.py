@@ -21,6 +21,7 @@ from .image import image_size
 FORMAT = 'dva_mm boxes'
 VERSION = 1
 FALLBACK = 'fallback'
+REMEDY = 'tools/cache_boxes.py CONFIG --detector type=TYPE --split all'
 CHECKED_SIZES = 4000
 """Of so many images the size is read when a file is loaded, evenly spread over a larger set."""
 Box = tuple[float, float, float, float]
@@ -28,21 +29,23 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class BoxEntry:
-    """One image's box."""
+    """One image's box.
+
+    ``image`` is the path below the data root, with '/'. ``width``, ``height`` and the box are in
+    pixels; ``x2`` and ``y2`` are the first column and row outside. A higher ``score`` is surer; 0
+    is a fallback's. ``source`` names what found the box; 'fallback': nothing did, it is the whole
+    image.
+    """
 
     image: str
-    """Path below the data root, with '/'."""
     width: int
     height: int
     x1: float
     y1: float
     x2: float
-    """The first column outside; y2 likewise the first row."""
     y2: float
     score: float
-    """Higher is surer; 0 for a fallback."""
     source: str
-    """Name of the source that found the box; 'fallback': none did, it is the whole image."""
 
     @property
     def box(self) -> Box:
@@ -93,8 +96,11 @@ def make_header(source: str, options: dict, images: Sequence[str]) -> dict:
 
     Args:
         source: Name of the source of the boxes, such as 'attention'.
-        options: What decides on the boxes: model, thresholds and the like; plain JSON values.
+        options: What decides on the boxes, as plain JSON values.
         images: Relative paths of all images.
+
+    >>> make_header('center', dict(share=0.7), ['a.jpg'])['num_images']
+    1
     """
     return dict(
         format=FORMAT,
@@ -132,15 +138,10 @@ def read_header(file: str | Path) -> dict:
     file = Path(file).expanduser()
     if not file.is_file():
         raise FileNotFoundError(
-            f'there is no file of boxes {file.absolute()}; write it with '
-            f'tools/cache_boxes.py CONFIG --detector type=TYPE --split all --out {file} (--split '
-            'all covers both sides of every protocol)'
+            f'there is no file of boxes {file.absolute()}; write it with {REMEDY} --out {file}'
         )
     with file.open(encoding='utf-8', errors='replace') as lines:
-        return _parse_header(file, lines.readline())
-
-
-def _parse_header(file: Path, line: str) -> dict:
+        line = lines.readline()
     try:
         header = json.loads(line)
         known = header['format'] == FORMAT
@@ -161,6 +162,10 @@ def parse_entry(line: str) -> BoxEntry:
 
     Raises:
         ValueError: If the line is torn, has other fields, or its box is not inside the image.
+
+    >>> entry = BoxEntry('a.jpg', 30, 20, 5, 4, 25, 16, 0.7, 'patch-pca')
+    >>> parse_entry(json.dumps(asdict(entry))) == entry
+    True
     """
     try:
         entry = BoxEntry(**json.loads(line))
@@ -234,8 +239,7 @@ def load_box_file(
         raise ValueError(
             f'{file} was made for other images (fingerprint {header["fingerprint"][:12]}, '
             f'{header["num_images"]} images): it lacks {len(missing)} of the {len(images)} asked '
-            f'for, first {missing[0]}; write one for them with tools/cache_boxes.py (--split all '
-            'covers both sides of every protocol)'
+            f'for, first {missing[0]}; write one for them with {REMEDY}'
         )
     step = max(1, math.ceil(len(images) / CHECKED_SIZES))
     for path, image in list(zip(paths, images, strict=True))[::step]:
