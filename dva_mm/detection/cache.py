@@ -1,8 +1,7 @@
 """The loop from images to a file of boxes: sharded over processes, and resumable.
 
-Each process appends to a file of its own, ``OUT.shard-I-of-N.partial``, batch by batch. Whoever
-finishes last merges them. So nothing has to be synchronised, a killed process is started again
-with the same command, and OUT appears complete or not at all.
+Each process appends to its own ``OUT.shard-I-of-N.partial``, batch by batch; the last to finish
+merges them. A killed process is started again with the same command.
 """
 
 import json
@@ -43,8 +42,7 @@ def cache_boxes(
 ) -> bool:
     """Find each image's box and write the file of boxes.
 
-    An image in which the source finds nothing gets the whole image, score 0 and the source
-    'fallback'.
+    Where the source finds nothing, the entry is the whole image, score 0, source 'fallback'.
 
     Args:
         source: Where the boxes come from.
@@ -63,14 +61,11 @@ def cache_boxes(
             or an image cannot be read.
 
     >>> import tempfile
-    >>> from dva_mm.datasets.box_file import read_box_file
-    >>> from dva_mm.detection.sources import CenterBoxes
+    >>> from dva_mm.detection.sources import AnnotationBoxes
     >>> root = Path(tempfile.mkdtemp())
     >>> _ = (root / 'a.pgm').write_bytes(b'P5 20 10 255 ' + bytes(200))
-    >>> cache_boxes(CenterBoxes(share=0.5), root, [root / 'a.pgm'], root / 'boxes.jsonl')
+    >>> cache_boxes(AnnotationBoxes([]), root, [root / 'a.pgm'], root / 'boxes.jsonl')
     True
-    >>> read_box_file(root / 'boxes.jsonl')[1]['a.pgm'].box
-    (5.0, 2.5, 15.0, 7.5)
     """
     index, count = shard
     if not 0 <= index < count:
@@ -189,7 +184,7 @@ def _merge(out: Path, header: dict, images: list[str], count: int) -> bool:
 
 
 class _Images(Dataset):
-    """(relative path, (width, height), input) of each image, as it is shown."""
+    """(relative path, (width, height), input) of each image."""
 
     def __init__(self, root: Path, images: list[str], prepare: Any) -> None:
         self.root, self.images, self.prepare = root, images, prepare

@@ -26,7 +26,8 @@ class EncoderMaps:
         data_preprocessor: Config of the retriever's preprocessor, which normalises.
         saliency: (encoder, images (B, 3, H, W)) -> maps (B, h, w).
         keep: Share of the map to keep, see :func:`~dva_mm.detection.map_box.map_box`.
-        img_size: Input of the encoder. None keeps the config's. Defaults to None.
+        img_size: Input of the encoder; a larger one gives a finer grid. None keeps the config's.
+            Defaults to None.
         device: Where to compute. Defaults to 'cpu'.
 
     Raises:
@@ -66,7 +67,7 @@ class EncoderMaps:
         self.saliency = saliency
         self.keep = keep
         info = self.encoder.encoder_info()
-        self.prepare = ReadResized(*_pair(info['img_size']))
+        self.prepare = _ReadResized(*_pair(info['img_size']))
         self.options = dict(encoder=info, data_preprocessor=data_preprocessor, keep=keep)
 
     @torch.inference_mode()
@@ -82,7 +83,7 @@ class EncoderMaps:
         ]
 
 
-class ReadResized:
+class _ReadResized:
     """Image file -> (3, height, width) uint8 in blue, green, red, as the training images are."""
 
     def __init__(self, height: int, width: int) -> None:

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
         argv: The arguments. Defaults to the command line's.
 
     Raises:
-        SystemExit, ValueError: As :func:`~dva_mm.detection.arguments.parse_arguments`.
+        ValueError: If an option, the config or a target is wrong; before any image is read.
         FileNotFoundError: If the config or the data are not there.
     """
     args = parse_arguments(argv)

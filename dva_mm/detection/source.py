@@ -25,11 +25,10 @@ class Detection(NamedTuple):
 class BoxSource(Protocol):
     """A source finds at most one box an image. It is registered in mmpretrain's TASK_UTILS.
 
-    TASK_UTILS holds what OpenMMLab's detectors keep beside their modules, such as assigners and
-    box coders: a source is neither a part of the model that is trained nor a transform of a
-    pipeline. Its options are its constructor's; of these the command itself gives, unless the user
-    does, ``encoder`` and ``data_preprocessor`` (the config's ``model.backbone`` and
-    ``model.data_preprocessor``), ``records`` (the images, with annotations) and ``device``.
+    OpenMMLab keeps there what is no module of the trained model and no transform of a pipeline,
+    such as assigners. The options are the constructor's; those of :data:`GIVEN` the command gives:
+    ``encoder`` and ``data_preprocessor``, which are configs, ``records`` (the images, with
+    annotations) and ``device``.
     """
 
     source: str
@@ -70,21 +69,18 @@ def find_source(detector: dict) -> type[BoxSource]:
 
     name = detector.get('type')
     found = TASK_UTILS.get(str(name))
-    if found is None or not _is_source(found):
+    if not _is_source(found):
         known = sorted(key for key, each in TASK_UTILS.module_dict.items() if _is_source(each))
-        near = get_close_matches(str(name), known, n=1, cutoff=0.5) or known
-        mean = ' or '.join(near)
-        raise ValueError(f'--detector type={name} is no source of boxes; did you mean {mean}?')
+        raise ValueError(f'--detector type={name} is no source of boxes{_nearest(name, known)}')
     parameters = inspect.signature(found).parameters
+    own = [key for key in parameters if key not in GIVEN]
     for option in detector:
         if option != 'type' and option not in parameters:
-            own = [key for key in parameters if key not in GIVEN]
-            near = get_close_matches(option, own, n=1) or own
-            mean = f'did you mean {" or ".join(near)}?' if near else 'it has none'
-            raise ValueError(f'--detector type={name} has no option {option}; {mean}')
-    for option, parameter in parameters.items():
-        needed = parameter.default is parameter.empty
-        if needed and option not in detector and option not in GIVEN:
+            raise ValueError(
+                f'--detector type={name} has no option {option}{_nearest(option, own)}'
+            )
+    for option in own:
+        if parameters[option].default is inspect.Parameter.empty and option not in detector:
             raise ValueError(f'--detector type={name} needs {option}=...')
     return found
 
@@ -95,12 +91,17 @@ def build_source(detector: dict, **given: Any) -> BoxSource:
     Raises:
         ValueError: As :func:`find_source` and the source's constructor.
 
-    >>> build_source(dict(type='CenterBoxes', share=0.5), device='cpu').options
-    {'share': 0.5}
+    >>> build_source(dict(type='AnnotationBoxes'), records=[], device='cpu').source
+    'annotation'
     """
     parameters = inspect.signature(find_source(detector)).parameters
     asked = {key: value for key, value in given.items() if key in parameters}
     return TASK_UTILS.build({**asked, **detector})
+
+
+def _nearest(name: object, known: list[str]) -> str:
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5) or known
+    return f'; did you mean {" or ".join(near)}?' if near else ''
 
 
 def _is_source(component: Any) -> bool:

@@ -131,9 +131,8 @@ def test_the_default_file_is_below_the_work_directory(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    run(config, 'type=CenterBoxes', 'share=0.5')
-    out = tmp_path / 'work_dirs/boxes/cub_train_center.jsonl'
-    assert boxes(out) == [(WIDTH / 4, HEIGHT / 4, WIDTH * 3 / 4, HEIGHT * 3 / 4)] * 4
+    run(config, 'type=AnnotationBoxes')
+    assert len(boxes(tmp_path / 'work_dirs/boxes/cub_train_annotation.jsonl')) == 4
 
 
 @pytest.mark.parametrize('source', ['AnnotationBoxes', 'PatchPCA'])
@@ -159,7 +158,7 @@ def test_an_image_that_is_listed_twice_is_one_image(config: str, tmp_path: Path,
         (['type=AttentionBoxes', 'keep=60'], '60'),
         (['type=PatchPSA'], 'PatchPCA'),
         (['type=GroundingDINO'], 'prompt'),
-        (['type=CenterBoxes', '--cfg-options', 'train_dataloader.dataset.type=Other'], 'Other'),
+        (['type=AnnotationBoxes', '--cfg-options', 'train_dataloader.dataset.type=Other'], 'Other'),
         (['type=PatchPCA', '--cfg-options', 'model.backbone.type=ResNet'], 'ResNet'),
         (['type=PatchPCA', '--out', 'tiny.py/x.jsonl'], '--out tiny.py/x.jsonl'),
     ],

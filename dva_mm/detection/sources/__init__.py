@@ -1,19 +1,8 @@
 """The sources of boxes: each is one file and one registered class."""
 
 from .annotation import AnnotationBoxes
-from .attention import AttentionBoxes, attention_rollout, class_attention
-from .center import CenterBoxes
+from .attention import AttentionBoxes
 from .grounding_dino import GroundingDINO
-from .patch_pca import PatchPCA, first_component, patch_pca
+from .patch_pca import PatchPCA
 
-__all__ = [
-    'AnnotationBoxes',
-    'AttentionBoxes',
-    'CenterBoxes',
-    'GroundingDINO',
-    'PatchPCA',
-    'attention_rollout',
-    'class_attention',
-    'first_component',
-    'patch_pca',
-]
+__all__ = ['AnnotationBoxes', 'AttentionBoxes', 'GroundingDINO', 'PatchPCA']

@@ -19,13 +19,11 @@ class AttentionBoxes:
     """The box around the patches that the class token of the frozen encoder attends to.
 
     Args:
-        encoder: Config of a FrozenViT with a class token; given by the command.
-        data_preprocessor: Config of the retriever's preprocessor; given by the command.
+        encoder, data_preprocessor, img_size, device: As of
+            :class:`~dva_mm.detection.encoder_maps.EncoderMaps`; the encoder has a class token.
         block: Index of the block, negative from the end; not with ``rollout``. Defaults to -3.
         rollout: Follow attention through all blocks. Defaults to False.
         keep: Share of the map to keep. Defaults to 0.7, with ``rollout`` to 0.5.
-        img_size: Input of the encoder; a larger one gives a finer grid. Defaults to the config's.
-        device: Where to compute. Defaults to 'cpu'.
 
     Raises:
         ValueError: If an option is out of range, or the encoder has no class token.

@@ -17,12 +17,10 @@ from ..source import Detection
 
 @TASK_UTILS.register_module()
 class GroundingDINO:
-    """The best-scoring box of a text prompt in each image.
+    """The surest box of a text prompt in each image, by transformers (extra ``detector``).
 
-    Paper: https://arxiv.org/abs/2303.05499; the model runs through transformers' zero-shot object
-    detection (extra ``detector``). Of several boxes the surest is the object; an image without
-    any gives None. Padding would move the boxes, so of a batch only the images that the processor
-    resizes to the same size go through the model together.
+    Paper: https://arxiv.org/abs/2303.05499. Padding would move the boxes, so of a batch only the
+    images that the processor resizes to the same size go through the model together.
 
     Args:
         prompt: The super-class of all images in lower case, ending in a dot: 'a bird.'
@@ -78,7 +76,7 @@ class GroundingDINO:
                 f'the detector {model!r} cannot be loaded: {error}\nFetch it on a machine with '
                 'internet and give its folder as model=FOLDER'
             ) from error
-        self.prepare = Pixels(self.processor.image_processor)
+        self.prepare = _Pixels(self.processor.image_processor)
         self.model = network.to(device).eval()
         self.prompt = prompt
         self.thresholds = thresholds
@@ -112,12 +110,8 @@ class GroundingDINO:
         return detections
 
 
-class Pixels:
-    """Image file -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w).
-
-    Args:
-        image_processor: transformers' GroundingDinoImageProcessor, which resizes and normalises.
-    """
+class _Pixels:
+    """Image file -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w)."""
 
     def __init__(self, image_processor: Callable) -> None:
         self.image_processor = image_processor
@@ -138,13 +132,8 @@ def best_boxes(
 ) -> list[Detection | None]:
     """Each image's best-scoring box above the threshold.
 
-    Args:
-        processor: transformers' GroundingDinoProcessor.
-        outputs: Of the model: ``logits`` (B, queries, tokens) and ``pred_boxes`` (B, queries, 4),
-            centre and size in shares of the image.
-        input_ids: The prompt's tokens, (B, tokens).
-        sizes: Width and height of each image in pixels.
-        box_threshold, text_threshold: See :class:`GroundingDINO`.
+    ``outputs`` holds ``logits`` (B, queries, tokens) and ``pred_boxes`` (B, queries, 4), centre and
+    size in shares of the image; ``input_ids`` (B, tokens) is the prompt.
     """
     post_process = processor.post_process_grounded_object_detection
     # transformers 4.51 renamed box_threshold.
@@ -157,12 +146,7 @@ def best_boxes(
         text_threshold=text_threshold,
         target_sizes=[(height, width) for width, height in sizes],
     )
-    detections = []
-    for result in found:
-        scores, boxes = result['scores'], result['boxes']
-        if len(scores) == 0:
-            detections.append(None)
-            continue
-        best = int(scores.argmax())
-        detections.append(Detection(tuple(boxes[best].tolist()), float(scores[best])))
-    return detections
+    pairs = [
+        sorted(zip(each['scores'].tolist(), each['boxes'].tolist(), strict=True)) for each in found
+    ]
+    return [Detection(tuple(pair[-1][1]), pair[-1][0]) if pair else None for pair in pairs]

@@ -14,11 +14,9 @@ class PatchPCA:
     """The box around the patches on the object's side of their first principal component.
 
     Args:
-        encoder: Config of a FrozenViT; given by the command.
-        data_preprocessor: Config of the retriever's preprocessor; given by the command.
+        encoder, data_preprocessor, img_size, device: As of
+            :class:`~dva_mm.detection.encoder_maps.EncoderMaps`.
         keep: Share of the map to keep. Defaults to 0.95.
-        img_size: Input of the encoder; a larger one gives a finer grid. Defaults to the config's.
-        device: Where to compute. Defaults to 'cpu'.
 
     Raises:
         ValueError: If an option is out of range.
@@ -62,14 +60,14 @@ def patch_pca(encoder: FrozenViT, images: Tensor) -> Tensor:
     >>> patch_pca(vit, torch.zeros(1, 3, 32, 32)).shape
     torch.Size([1, 2, 2])
     """
-    inputs: list[Tensor] = []
-    attention = encoder.blocks[-1].attn
-    handle = attention.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    found: list[Tensor] = []
+    qkv = encoder.blocks[-1].attn.qkv
+    handle = qkv.register_forward_hook(lambda module, args, output: found.append(output))
     try:
         encoder(images)
     finally:
         handle.remove()
-    _, _, values = attention.qkv(inputs[0]).float().chunk(3, dim=-1)  # (B, N, D)
+    _, _, values = found[0].float().chunk(3, dim=-1)  # (B, N, D)
     batch, tokens, width = values.shape
     features = to_grid(encoder, values.transpose(1, 2).reshape(batch * width, tokens))
     features = features.reshape(batch, width, *features.shape[1:]).permute(0, 2, 3, 1)

@@ -62,7 +62,7 @@ def test_the_features_are_the_last_blocks_values(plain_encoder, arch: str | dict
     width = encoder.embed_dims
     values = seen[0][:, 1:, 2 * width :].reshape(2, side, side, width)
     torch.testing.assert_close(patch_pca(encoder, images), first_component(values))
-    assert not attention._forward_pre_hooks
+    assert not attention.qkv._forward_hooks
 
 
 @torch.no_grad()
