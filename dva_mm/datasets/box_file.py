@@ -1,8 +1,7 @@
 """The file of an image set's boxes: JSON lines, a header and one line an image.
 
-The header names the source with its options and the images (their number and fingerprint). An
-entry holds the image's path below the data root, its size, its box and the box's score. Sizes and
-boxes are in pixels of the image as it is shown: the EXIF orientation is applied.
+The header names the source, its options and the images (number, fingerprint). Sizes and boxes are
+in pixels of the image as it is shown: the EXIF orientation is applied.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ VERSION = 1
 FALLBACK = 'fallback'
 REMEDY = 'tools/cache_boxes.py CONFIG --detector type=TYPE --split all'
 CHECKED_SIZES = 4000
-"""Of so many images the size is read when a file is loaded, evenly spread over a larger set."""
+"""Of so many images, evenly spaced, the size is read when a file is loaded."""
 Box = tuple[float, float, float, float]
 
 
@@ -214,10 +213,7 @@ def read_box_file(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
 def load_box_file(
     file: str | Path, data_root: str | Path, paths: Sequence[str | Path]
 ) -> dict[str, Box]:
-    """The boxes of some images, checked against the images.
-
-    The sizes that the file records are compared with those of the image files: of all up to
-    ``CHECKED_SIZES`` images, of as many evenly spaced ones in a larger set.
+    """The boxes of some images, checked against the sizes of up to ``CHECKED_SIZES`` of them.
 
     Args:
         file: A file of boxes. It may hold more images than those asked for.

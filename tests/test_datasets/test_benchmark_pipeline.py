@@ -80,16 +80,6 @@ def test_the_configs_own_images_come_first(script, config, tmp_path, capsys):
     assert '6 images of the data set' in capsys.readouterr().out  # one half of the classes trains
 
 
-def test_without_the_data_images_are_drawn(script, config, monkeypatch, capsys):
-    monkeypatch.setitem(script.main.__globals__, 'SIZES', [(50, 40)])
-    root = 'train_dataloader.dataset.data_root=nowhere/at/all'
-    script.main([str(config), '--images', '1', '--repeats', '1', '--cfg-options', root])
-    text = capsys.readouterr().out
-    assert 'drawn images, because: ' in text
-    assert 'nowhere/at/all' in text
-    assert '1 images drawn, 50 x 40' in text
-
-
 def test_figures_are_medians_of_the_repeats(script, capsys):
     pipeline = SimpleNamespace(title='mine', loading=1)
     parts = [(2.0, 1.0, 0.5), (4.0, 8.0, 2.0), (3.0, 3.0, 9.0)]
@@ -136,16 +126,3 @@ def test_senseless_arguments_are_refused(script, config, capsys, arguments, mess
 def test_a_config_without_a_pipeline_is_named(script, config):
     with pytest.raises(ValueError, match='tiny.py.*pipeline'):
         script.main([str(config), '--cfg-options', 'train_dataloader.dataset.pipeline=[]'])
-
-
-def test_loading_ends_with_the_first_image_in_memory(script, config, tmp_path):
-    write_cub(tmp_path / 'cub', num_classes=4, images_per_class=2)
-    cfg = script.load_config(config)
-    steps = cfg.train_dataloader.dataset.pipeline
-    cfg.train_dataloader.dataset.pipeline = [dict(type='Collect', keys=['img_path']), *steps]
-    pipeline = script.Pipeline('mine', cfg)
-    decoding, costs = script.measure(script.read_samples(cfg, 3), [pipeline], repeats=2)
-    assert pipeline.loading == 2
-    assert (len(decoding), [len(repeats) for repeats in costs]) == (2, [2])
-    assert list(costs[0][0])[1:] == ['2 LoadImage', '3 OPA', '4 PackInputs', '5 collate']
-    assert pipeline.packed == []

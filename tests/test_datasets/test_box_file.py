@@ -107,33 +107,27 @@ def test_another_file_is_refused(tmp_path: Path, text: str):
         load_box_file(tmp_path / 'x.jsonl', tmp_path, [])
 
 
-def test_another_version_is_refused(file: Path, root: Path):
-    edit(file, 0, version=2)
-    with pytest.raises(ValueError, match='version 2'):
-        load_box_file(file, root, paths(root))
+@pytest.mark.parametrize(
+    ('line', 'fields', 'named'),
+    [
+        (0, dict(version=2), 'version 2'),
+        (2, dict(image='a/0.png'), 'line 3: a/0.png'),  # there twice
+        (3, dict(image='c/0.png'), 'x.jsonl'),  # the fingerprint is another
+    ],
+)
+def test_an_edited_file_is_refused(file: Path, root: Path, line: int, fields: dict, named: str):
+    edit(file, line, **fields)
+    with pytest.raises(ValueError, match=named):
+        load_box_file(file, root, paths(root)[:1])
 
 
-def test_a_file_cut_between_two_lines_is_refused(file: Path, root: Path):
-    file.write_text(''.join(file.read_text().splitlines(keepends=True)[:-1]))
+def test_a_cut_file_is_refused(file: Path, root: Path):
+    whole = file.read_text()
+    file.write_text(''.join(whole.splitlines(keepends=True)[:-1]))
     with pytest.raises(ValueError, match='2 boxes.* 3 images'):
         load_box_file(file, root, paths(root)[:1])
-
-
-def test_a_file_cut_within_a_line_is_refused(file: Path, root: Path):
-    file.write_text(file.read_text()[:-30])
-    with pytest.raises(ValueError, match='x.jsonl, line 4: '):
-        load_box_file(file, root, paths(root)[:1])
-
-
-def test_an_image_that_is_there_twice_is_refused(file: Path, root: Path):
-    edit(file, 2, image='a/0.png')
-    with pytest.raises(ValueError, match='line 3: a/0.png'):
-        load_box_file(file, root, paths(root)[:1])
-
-
-def test_a_renamed_image_is_refused(file: Path, root: Path):
-    edit(file, 3, image='c/0.png')
-    with pytest.raises(ValueError, match='x.jsonl'):
+    file.write_text(whole[:-30])
+    with pytest.raises(ValueError, match='x.jsonl, line 4'):
         load_box_file(file, root, paths(root)[:1])
 
 

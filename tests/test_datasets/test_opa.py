@@ -64,15 +64,6 @@ def test_the_object_is_cut_with_its_margin(image: np.ndarray, box: tuple, kind: 
     np.testing.assert_array_equal(discriminative_view(image, given), expected)
 
 
-def test_the_margin_is_adjustable(image: np.ndarray):
-    np.testing.assert_array_equal(
-        discriminative_view(image, (10, 4, 20, 14), scale=2.0), image[0:19, 5:25]
-    )
-    np.testing.assert_array_equal(
-        discriminative_view(image, (10, 4, 20, 14), scale=1.0), image[4:14, 10:20]
-    )
-
-
 @pytest.mark.parametrize('box', [(20.2, 10.3, 30.6, 18.1), (-4, 2, 9, 11), (30, 15, 60, 70)])
 def test_the_background_is_everything_but_the_unenlarged_box(image: np.ndarray, box: tuple):
     before = image.copy()

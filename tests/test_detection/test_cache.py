@@ -119,42 +119,11 @@ def test_a_killed_run_goes_on_where_it_stopped(paths, root: Path, out: Path, tor
     assert out.read_bytes() == whole.read_bytes()
 
 
-def test_an_image_whose_line_is_torn_is_done_again(paths, root: Path, out: Path):
-    with pytest.raises(KeyboardInterrupt):
-        cache_boxes(Corner(stop_after=1), root, paths, out, batch_size=2)
-    part = out.with_name('x.jsonl.shard-0-of-1.partial')
-    part.write_bytes(part.read_bytes()[:-5])
-    second = Corner()
-    assert cache_boxes(second, root, paths, out)
-    assert [width for width, _ in second.seen] == [11, 12, 13, 14, 15, 16, 17]
-    assert list(read_box_file(out)[1]) == NAMES
-
-
-def test_a_partial_file_without_a_whole_header_is_begun_anew(paths, root: Path, out: Path):
-    out.parent.mkdir()
-    out.with_name('x.jsonl.shard-0-of-1.partial').write_text('{"format": "dva')
-    source = Corner()
-    assert cache_boxes(source, root, paths, out)
-    assert len(source.seen) == 8
-
-
 def test_a_complete_file_is_not_made_again(paths, root: Path, out: Path):
     cache_boxes(Corner(keep=0.5), root, paths, out)
     again = Corner(keep=0.5)
     assert cache_boxes(again, root, paths, out)
     assert again.seen == []
-
-
-@pytest.mark.parametrize('count', [1, 2])
-def test_an_image_that_is_listed_twice_is_one_image(paths, root: Path, out: Path, count: int):
-    source = Corner()
-    for index in range(count):
-        listed = [*paths, paths[2], root / 'a' / '..' / 'b' / '1.png']
-        done = cache_boxes(source, root, listed, out, shard=(index, count))
-    assert done
-    header, entries = read_box_file(out)
-    assert list(entries) == NAMES and header['num_images'] == 8
-    assert len(source.seen) == 8
 
 
 @pytest.mark.parametrize('begun', [b'', b'{"format": "dva'])
@@ -167,14 +136,6 @@ def test_a_shard_whose_header_is_not_there_yet_has_not_begun(
     assert not out.exists()
     assert cache_boxes(Corner(), root, paths, out, shard=(0, 2))
     assert list(read_box_file(out)[1]) == NAMES
-
-
-def test_a_shard_without_images_is_waited_for_as_any_other(paths, root: Path, out: Path):
-    out.parent.mkdir()
-    out.with_name('x.jsonl.shard-1-of-2.partial').write_bytes(b'')
-    assert not cache_boxes(Corner(), root, paths[:1], out, shard=(0, 2))
-    assert cache_boxes(Corner(), root, paths[:1], out, shard=(1, 2))
-    assert files(out) == ['x.jsonl']
 
 
 @pytest.mark.parametrize('bad', [b'{"image": "a/0.png"}\n', b'\xff\n', b'nothing\n'])

@@ -68,19 +68,6 @@ def test_what_is_no_object_has_another_colour(tmp_path: Path):
         assert FOUND not in {colour for _, colour in sheet.getcolors(100000)}
 
 
-def test_score_and_name_stand_below(tmp_path: Path):
-    Image.new('RGB', (20, 20), 'white').save(tmp_path / 'a.png')
-    Image.new('RGB', (20, 20), 'white').save(tmp_path / 'b.png')
-
-    def below(*arguments: object) -> bytes:
-        sheet = contact_sheet([entry(*arguments, box=(0, 0, 20, 20))], tmp_path, tile=100)
-        return sheet.crop((0, 6 + 100, *sheet.size)).tobytes()
-
-    assert below('a.png', 0.5) == below('a.png', 0.5)
-    assert below('a.png', 0.5) != below('b.png', 0.5)
-    assert below('a.png', 0.5) != below('a.png', 0.6)
-
-
 def test_a_photograph_is_turned_as_it_is_shown(tmp_path: Path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the top row is shown as the right column

@@ -92,23 +92,6 @@ def test_a_batch_gives_what_its_images_give_alone(dino_folder: Path, pictures: l
 
 
 @needs_transformers
-def test_images_of_one_processed_size_share_a_forward(
-    dino_folder: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
-):
-    detector = GroundingDINO('a bird.', str(dino_folder))
-    shapes, forward = [], detector.model.forward
-
-    def record(**batch: torch.Tensor) -> object:
-        shapes.append(tuple(batch['pixel_values'].shape))
-        assert batch['pixel_mask'].all()  # no padding
-        return forward(**batch)
-
-    monkeypatch.setattr(detector.model, 'forward', record)
-    detector.detect([detector.prepare(picture) for picture in pictures], SIZES)
-    assert sorted(shape[0] for shape in shapes) == [1, 1, 2]
-
-
-@needs_transformers
 def test_what_is_not_found_is_a_fallback_in_the_file(
     dino_folder: Path, pictures: list[Path], tmp_path: Path
 ):
