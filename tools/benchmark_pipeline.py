@@ -3,13 +3,14 @@
 python tools/benchmark_pipeline.py configs/dva_vit_cub.py --size 500x375 2000x1500
 
 The images are the config's own, or where its data set is absent or --size is given, drawn JPEGs
-with boxes. One process, one thread: each repeat takes one image after another through decoding
-alone (OpenCV, full size, from memory) and each pipeline in turn, and collates at its end. Times are
-the process's CPU times, so other processes disturb them little and waiting for a disk does not
-count; the ratios to decoding, medians of the repeats, carry over to other machines best.
+with boxes. Each repeat takes one image after another through decoding alone (OpenCV, full size,
+from memory) and each pipeline in turn, and collates at its end. Times are CPU times of one thread,
+so waiting for a disk does not count; the medians of the ratios to decoding carry over to other
+machines best.
 """
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from mmpretrain.registry import DATASETS, TRANSFORMS
 from tqdm import tqdm
 
 from dva_mm.config import load_config
+from dva_mm.datasets import image_size
 
 SIZES = [(500, 375), (2000, 1500)]
 QUALITY = 95
@@ -41,12 +43,11 @@ class Pipeline:
         steps = cfg.train_dataloader.dataset.get('pipeline')
         if not steps:
             raise ValueError(f'{title}: train_dataloader.dataset has no pipeline to time')
-        self.steps = [(step['type'], TRANSFORMS.build(step)) for step in steps]
         collate = cfg.train_dataloader.get('collate_fn', dict(type='pseudo_collate'))
+        self.steps = [(step['type'], TRANSFORMS.build(step)) for step in steps]
         self.collate = FUNCTIONS.get(collate['type'])
         self.packed: list[dict] = []
-        self.loading = 0
-        """So many of the steps end with an image in memory."""
+        self.loading = 0  # so many of the steps end with an image in memory
 
     def run(self, sample: dict, costs: Costs) -> None:
         """Take one image through all steps."""
@@ -72,13 +73,9 @@ def _add(costs: Costs, key: str, start: float) -> None:
 
 
 def draw_scene(rng: np.random.Generator, size: Size) -> tuple[np.ndarray, tuple[int, ...]]:
-    """An image with detail at all scales, as photographs have, and the box of its object.
+    """An image (H, W, 3) uint8 with detail at all scales, and x1, y1, x2, y2 of its object.
 
-    Noise of twice the frequency has less of the contrast, such that 500 x 375 pixels at quality 95
-    take about as many bytes as an image of CUB-200-2011.
-
-    Returns:
-        (H, W, 3) uint8 and x1, y1, x2, y2: sides of 0.4 to 0.8 of the image's.
+    500 x 375 pixels at quality 95 take about as many bytes as an image of CUB-200-2011.
     """
     width, height = size
     image = np.full((height, width, 3), 120.0, dtype=np.float32)
@@ -202,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if size:
                 samples = draw_samples(Path(folder), size, args.images)
             what = f'drawn, {size[0]} x {size[1]}' if size else 'of the data set'
-            pixels = sum(cv2.imread(sample['img_path']).size // 3 for sample in samples)
+            pixels = sum(math.prod(image_size(sample['img_path'])) for sample in samples)
             bits = 8 * sum(Path(sample['img_path']).stat().st_size for sample in samples) / pixels
             print(
                 f'{len(samples)} images {what}: {pixels / len(samples) / 1e6:.2f} megapixels, '

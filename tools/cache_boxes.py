@@ -1,4 +1,4 @@
-"""Write each image's box into a file: python tools/cache_boxes.py CONFIG --source attention"""
+"""Write each image's box into a file: tools/cache_boxes.py CONFIG --detector type=PatchPCA"""
 
 from dva_mm.detection.run import main
 

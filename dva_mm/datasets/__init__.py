@@ -3,10 +3,11 @@ from .benchmarks import BENCHMARKS
 from .box_file import load_box_file
 from .boxes import CenterBox, clip_box, scale_box
 from .fine_grained import FineGrainedDataset
-from .loading import LoadReducedImage, ResizeAntialiased, choose_reduction, resize_antialiased
+from .image import LoadImage, image_size, read_image
 from .opa import OPA, background_view, discriminative_view
 from .protocols import select_closed, select_open, select_side
 from .record import Benchmark, File, Published, Reading, Record, Source
+from .resize import ResizeAntialiased, choose_reduction, resize_antialiased
 from .samplers import FixedSetOfTriplets, HierarchicalSampler, MPerClassSampler
 
 __all__ = [
@@ -17,7 +18,7 @@ __all__ = [
     'FineGrainedDataset',
     'FixedSetOfTriplets',
     'HierarchicalSampler',
-    'LoadReducedImage',
+    'LoadImage',
     'MPerClassSampler',
     'OPA',
     'Published',
@@ -30,7 +31,9 @@ __all__ = [
     'choose_reduction',
     'clip_box',
     'discriminative_view',
+    'image_size',
     'load_box_file',
+    'read_image',
     'resize_antialiased',
     'scale_box',
     'select_closed',

@@ -23,7 +23,10 @@ class RandomCropFlip(BaseTransform):
         prob: Probability of mirroring. Defaults to 0.5.
 
     Raises:
-        ValueError: if an argument is out of range, or (at work) an image is smaller than ``size``.
+        ValueError: If an argument is out of range, or an image is smaller than ``size``.
+
+    >>> RandomCropFlip(size=32)(dict(img=np.zeros((40, 60, 3), np.uint8)))['img_shape']
+    (32, 32)
     """
 
     def __init__(self, size: int, prob: float = 0.5) -> None:

@@ -1,9 +1,7 @@
 """The file of an image set's boxes: JSON lines, a header and one line an image.
 
-The header names the source with its options and the images (their number and fingerprint). An
-entry holds the image's path below the data root, its size, its box and the box's score. Sizes and
-boxes are in pixels of the image as it is shown: a photograph's EXIF orientation is applied, as
-MMCV's loader does.
+The header names the source, its options and the images (number, fingerprint). Sizes and boxes are
+in pixels of the image as it is shown: the EXIF orientation is applied.
 """
 
 import hashlib
@@ -13,37 +11,40 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import dva_mm
+from dva_mm.files import replace_atomically
 
-from .exif import image_size
+from .image import image_size
 
 FORMAT = 'dva_mm boxes'
 VERSION = 1
 FALLBACK = 'fallback'
+REMEDY = 'tools/cache_boxes.py CONFIG --detector type=TYPE --split all'
 CHECKED_SIZES = 4000
-"""Of so many images the size is read when a file is loaded, evenly spread over a larger set."""
+"""Of so many images, evenly spaced, the size is read when a file is loaded."""
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class BoxEntry:
-    """One image's box."""
+    """One image's box.
+
+    ``image`` is the path below the data root, with '/'. ``width``, ``height`` and the box are in
+    pixels; ``x2`` and ``y2`` are the first column and row outside. A higher ``score`` is surer; 0
+    is a fallback's. ``source`` names what found the box; 'fallback': nothing did, it is the whole
+    image.
+    """
 
     image: str
-    """Path below the data root, with '/'."""
     width: int
     height: int
     x1: float
     y1: float
     x2: float
-    """The first column outside; y2 likewise the first row."""
     y2: float
     score: float
-    """Higher is surer; 0 for a fallback."""
     source: str
-    """'annotation', 'attention', 'grounding-dino', or 'fallback': no box, the whole image."""
 
     @property
     def box(self) -> Box:
@@ -52,7 +53,11 @@ class BoxEntry:
 
 
 def image_root(data_root: str | Path) -> Path:
-    """The folder of a data set; of one that is a file, such as a CSV, the file's folder."""
+    """The folder of a data set; of one that is a file, such as a CSV, the file's folder.
+
+    >>> image_root('/data/birds/').as_posix()
+    '/data/birds'
+    """
     root = Path(os.path.abspath(os.path.expanduser(data_root)))
     return root.parent if root.is_file() else root
 
@@ -61,7 +66,10 @@ def relative_paths(paths: Iterable[str | Path], data_root: str | Path) -> list[s
     """Paths below the data root, as a file of boxes names them.
 
     Raises:
-        ValueError: if a path lies elsewhere.
+        ValueError: If a path lies elsewhere.
+
+    >>> relative_paths(['/data/birds/a/0.jpg'], '/data/birds')
+    ['a/0.jpg']
     """
     root = image_root(data_root)
     relative = []
@@ -74,7 +82,11 @@ def relative_paths(paths: Iterable[str | Path], data_root: str | Path) -> list[s
 
 
 def fingerprint(images: Iterable[str]) -> str:
-    """SHA-256 over the sorted relative paths of a set of images, in hexadecimal."""
+    """SHA-256 over the sorted relative paths of a set of images, in hexadecimal.
+
+    >>> fingerprint(['b.jpg', 'a.jpg']) == fingerprint(['a.jpg', 'b.jpg'])
+    True
+    """
     return hashlib.sha256('\n'.join(sorted(images)).encode()).hexdigest()
 
 
@@ -82,9 +94,12 @@ def make_header(source: str, options: dict, images: Sequence[str]) -> dict:
     """The first line of a file of boxes.
 
     Args:
-        source: 'annotation', 'attention' or 'grounding-dino'.
-        options: What decides on the boxes: model, thresholds and the like; plain JSON values.
+        source: Name of the source of the boxes, such as 'attention'.
+        options: What decides on the boxes, as plain JSON values.
         images: Relative paths of all images.
+
+    >>> make_header('center', dict(share=0.7), ['a.jpg'])['num_images']
+    1
     """
     return dict(
         format=FORMAT,
@@ -98,43 +113,34 @@ def make_header(source: str, options: dict, images: Sequence[str]) -> dict:
 
 
 def write_box_file(file: str | Path, header: dict, entries: Iterable[BoxEntry]) -> None:
-    """Write a file of boxes, sorted by image; it appears complete or not at all."""
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file of boxes, sorted by image; it appears complete or not at all.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / 'boxes.jsonl'
+    >>> entry = BoxEntry('a.jpg', 30, 20, 5, 4, 25, 16, 0.7, 'patch-pca')
+    >>> write_box_file(file, make_header('patch-pca', dict(keep=0.9), ['a.jpg']), [entry])
+    >>> read_box_file(file)[1]['a.jpg'].box
+    (5, 4, 25, 16)
+    """
     lines = [header, *map(asdict, sorted(entries, key=lambda entry: entry.image))]
-    with NamedTemporaryFile(
-        'w', encoding='utf-8', dir=file.parent, prefix=f'.{file.name}.', delete=False
-    ) as part:
-        try:
-            part.writelines(json.dumps(line) + '\n' for line in lines)
-            part.flush()
-            os.fsync(part.fileno())
-            os.chmod(part.name, 0o644)  # temporary files are private
-            os.replace(part.name, file)
-        except BaseException:
-            os.unlink(part.name)
-            raise
+    with replace_atomically(file) as part, part.open('w', encoding='utf-8') as text:
+        text.writelines(json.dumps(line) + '\n' for line in lines)
 
 
 def read_header(file: str | Path) -> dict:
     """The header of a file of boxes.
 
     Raises:
-        FileNotFoundError: if the file does not exist; says how to make it.
-        ValueError: if it is no file of boxes, or of another version.
+        FileNotFoundError: If the file does not exist; says how to make it.
+        ValueError: If it is no file of boxes, or of another version.
     """
     file = Path(file).expanduser()
     if not file.is_file():
         raise FileNotFoundError(
-            f'there is no file of boxes {file.absolute()}; write it with '
-            f'tools/cache_boxes.py CONFIG --source attention --split all --out {file} (--split all '
-            'covers both sides of every protocol)'
+            f'there is no file of boxes {file.absolute()}; write it with {REMEDY} --out {file}'
         )
     with file.open(encoding='utf-8', errors='replace') as lines:
-        return _parse_header(file, lines.readline())
-
-
-def _parse_header(file: Path, line: str) -> dict:
+        line = lines.readline()
     try:
         header = json.loads(line)
         known = header['format'] == FORMAT
@@ -154,7 +160,11 @@ def parse_entry(line: str) -> BoxEntry:
     """An entry from its line of JSON.
 
     Raises:
-        ValueError: if the line is torn, has other fields, or its box is not inside the image.
+        ValueError: If the line is torn, has other fields, or its box is not inside the image.
+
+    >>> entry = BoxEntry('a.jpg', 30, 20, 5, 4, 25, 16, 0.7, 'patch-pca')
+    >>> parse_entry(json.dumps(asdict(entry))) == entry
+    True
     """
     try:
         entry = BoxEntry(**json.loads(line))
@@ -175,8 +185,8 @@ def read_box_file(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
     """Header and entries by image.
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if it is no file of boxes, truncated, edited in its images, or has a box that
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is no file of boxes, truncated, edited in its images, or has a box that
             is not inside its image.
     """
     file = Path(file).expanduser()
@@ -203,10 +213,7 @@ def read_box_file(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
 def load_box_file(
     file: str | Path, data_root: str | Path, paths: Sequence[str | Path]
 ) -> dict[str, Box]:
-    """The boxes of some images, checked against the images.
-
-    The sizes that the file records are compared with those of the image files: of all up to
-    ``CHECKED_SIZES`` images, of as many evenly spaced ones in a larger set.
+    """The boxes of some images, checked against the sizes of up to ``CHECKED_SIZES`` of them.
 
     Args:
         file: A file of boxes. It may hold more images than those asked for.
@@ -218,8 +225,8 @@ def load_box_file(
         leaves no background.
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: as :func:`read_box_file`; if an image is not in the file; if an image has
+        FileNotFoundError: If the file does not exist.
+        ValueError: As :func:`read_box_file`; if an image is not in the file; if an image has
             another size than the file says.
     """
     header, entries = read_box_file(file)
@@ -228,8 +235,7 @@ def load_box_file(
         raise ValueError(
             f'{file} was made for other images (fingerprint {header["fingerprint"][:12]}, '
             f'{header["num_images"]} images): it lacks {len(missing)} of the {len(images)} asked '
-            f'for, first {missing[0]}; write one for them with tools/cache_boxes.py (--split all '
-            'covers both sides of every protocol)'
+            f'for, first {missing[0]}; write one for them with {REMEDY}'
         )
     step = max(1, math.ceil(len(images) / CHECKED_SIZES))
     for path, image in list(zip(paths, images, strict=True))[::step]:

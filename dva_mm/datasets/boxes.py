@@ -18,6 +18,9 @@ def clip_box(box: Sequence[float] | None, height: int, width: int) -> PixelBox |
 
     None, a box with a NaN or an infinity, one without area, and one outside the image give None.
     Edges are rounded outwards, so no pixel of the object stays outside.
+
+    >>> clip_box((-3, 1.2, 4.5, 3), height=10, width=20)
+    (0, 1, 5, 3)
     """
     if box is None or not all(math.isfinite(value) for value in box):
         return None
@@ -32,7 +35,11 @@ def clip_box(box: Sequence[float] | None, height: int, width: int) -> PixelBox |
 
 
 def scale_box(box: Sequence[float], scale: float) -> tuple[float, float, float, float]:
-    """Enlarge a box about its centre: each side becomes ``scale`` times as long."""
+    """Enlarge a box about its centre: each side becomes ``scale`` times as long.
+
+    >>> scale_box((10, 10, 20, 30), 2)
+    (5.0, 0.0, 25.0, 40.0)
+    """
     x1, y1, x2, y2 = box
     grow_x, grow_y = (x2 - x1) * (scale - 1) / 2, (y2 - y1) * (scale - 1) / 2
     return x1 - grow_x, y1 - grow_y, x2 + grow_x, y2 + grow_y
@@ -48,7 +55,10 @@ class CenterBox(BaseTransform):
         share: Side of the box as a share of the image's side, in (0, 1). Defaults to 0.7.
 
     Raises:
-        ValueError: if ``share`` is out of range.
+        ValueError: If ``share`` is out of range.
+
+    >>> CenterBox(share=0.5)(dict(img=np.zeros((40, 60, 3), np.uint8)))['box'].tolist()
+    [15.0, 10.0, 45.0, 30.0]
     """
 
     def __init__(self, share: float = 0.7) -> None:

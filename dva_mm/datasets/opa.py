@@ -25,6 +25,9 @@ def discriminative_view(
 
     Returns:
         A view into ``image``; all of it when nothing of the box lies inside.
+
+    >>> discriminative_view(np.zeros((40, 60, 3)), (20, 10, 30, 20), scale=2).shape
+    (20, 20, 3)
     """
     height, width = image.shape[:2]
     clipped = clip_box(box, height, width)
@@ -47,6 +50,9 @@ def background_view(
 
     Returns:
         (H, W, 3), or None when nothing of the box lies inside or the box covers every pixel.
+
+    >>> background_view(np.zeros((1, 3, 3)), (1, 0, 2, 1), fill=(7, 8, 9))[0].tolist()
+    [[0.0, 0.0, 0.0], [7.0, 8.0, 9.0], [0.0, 0.0, 0.0]]
     """
     height, width = image.shape[:2]
     clipped = clip_box(box, height, width)
@@ -92,7 +98,12 @@ class OPA(BaseTransform):
             ``background``; it may resize and nothing else. Defaults to None, nothing.
 
     Raises:
-        ValueError: if ``scale`` is below 1 or ``channel_order`` is unknown.
+        ValueError: If ``scale`` is below 1 or ``channel_order`` is unknown.
+
+    >>> opa = OPA(original=[dict(type='mmcv.Resize', scale=(8, 8))])
+    >>> views = opa(dict(img=np.zeros((40, 60, 3), np.uint8), box=(20, 10, 30, 20)))['img']
+    >>> [view.shape for view in views]
+    [(8, 8, 3), (8, 8, 3), (8, 8, 3)]
     """
 
     def __init__(

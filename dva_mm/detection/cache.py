@@ -1,8 +1,7 @@
 """The loop from images to a file of boxes: sharded over processes, and resumable.
 
-Each process appends to a file of its own, ``OUT.shard-I-of-N.partial``, batch by batch. Whoever
-finishes last merges them. So nothing has to be synchronised, a killed process is started again
-with the same command, and OUT appears complete or not at all.
+Each process appends to its own ``OUT.shard-I-of-N.partial``, batch by batch; the last to finish
+merges them. A killed process is started again with the same command.
 """
 
 import json
@@ -12,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -27,13 +25,14 @@ from dva_mm.datasets.box_file import (
     write_box_file,
 )
 from dva_mm.datasets.boxes import clip_box
-from dva_mm.datasets.exif import turn_upright
+from dva_mm.datasets.image import image_size
+from dva_mm.files import replace_atomically
 
-from .detector import Detection, Detector
+from .source import BoxSource, Detection
 
 
 def cache_boxes(
-    detector: Detector,
+    source: BoxSource,
     data_root: str | Path,
     paths: Sequence[str | Path],
     out: str | Path,
@@ -43,11 +42,10 @@ def cache_boxes(
 ) -> bool:
     """Find each image's box and write the file of boxes.
 
-    An image in which the detector finds nothing gets the whole image, score 0 and the source
-    'fallback'.
+    Where the source finds nothing, the entry is the whole image, score 0, source 'fallback'.
 
     Args:
-        detector: The source.
+        source: Where the boxes come from.
         data_root: Folder of the data set.
         paths: Image files below it; one that is listed twice is looked at once.
         out: File to write. If it is there already with the same header, nothing is done.
@@ -59,15 +57,22 @@ def cache_boxes(
         Whether ``out`` is complete: False while other shards are at work.
 
     Raises:
-        ValueError: if ``out`` or a partial file was made with other options or for other images,
+        ValueError: If ``out`` or a partial file was made with other options or for other images,
             or an image cannot be read.
+
+    >>> import tempfile
+    >>> from dva_mm.detection.sources import AnnotationBoxes
+    >>> root = Path(tempfile.mkdtemp())
+    >>> _ = (root / 'a.pgm').write_bytes(b'P5 20 10 255 ' + bytes(200))
+    >>> cache_boxes(AnnotationBoxes([]), root, [root / 'a.pgm'], root / 'boxes.jsonl')
+    True
     """
     index, count = shard
     if not 0 <= index < count:
         raise ValueError(f'shard must be I/N with 0 <= I < N, got {index}/{count}')
     out = Path(out).expanduser()
     images = sorted(set(relative_paths(paths, data_root)))
-    header = make_header(detector.source, detector.options, images)
+    header = make_header(source.source, source.options, images)
     header = json.loads(json.dumps(header))  # what it compares equal to when it is read
     if out.exists():
         _check_header(out, read_header(out), header)
@@ -77,20 +82,20 @@ def cache_boxes(
     done = _resume(part, header)
     todo = [image for image in images[index::count] if image not in done]
     loader = DataLoader(
-        _Images(image_root(data_root), todo, detector.prepare),
+        _Images(image_root(data_root), todo, source.prepare),
         batch_size=batch_size,
         num_workers=num_workers,
         collate_fn=list,
     )
     with (
         part.open('a', encoding='utf-8') as file,
-        tqdm(total=len(done) + len(todo), initial=len(done), desc=detector.source) as progress,
+        tqdm(total=len(done) + len(todo), initial=len(done), desc=source.source) as progress,
     ):
         for batch in loader:
             names, sizes, inputs = zip(*batch, strict=True)
-            found = detector.detect(inputs, sizes)
+            found = source.detect(inputs, sizes)
             for name, size, detection in zip(names, sizes, found, strict=True):
-                entry = make_entry(name, size, detection, detector.source)
+                entry = make_entry(name, size, detection, source.source)
                 file.write(json.dumps(asdict(entry)) + '\n')
             file.flush()
             progress.update(len(batch))
@@ -103,6 +108,9 @@ def make_entry(
     """The entry of a detection, rounded and cut to the image.
 
     A fallback where nothing is left of the box, such as of one that rounds to no width.
+
+    >>> make_entry('a.jpg', (20, 10), Detection((-3, 1, 9, 8), score=0.5), 'mine').box
+    (0.0, 1.0, 9.0, 8.0)
     """
     width, height = size
     fallback = BoxEntry(image, width, height, 0, 0, width, height, 0.0, FALLBACK)
@@ -133,9 +141,8 @@ def _resume(part: Path, header: dict) -> dict[str, BoxEntry]:
     """The entries of a partial file, cut back to its last whole line; a new one has none."""
     whole = part.read_bytes().rpartition(b'\n')[0] if part.exists() else b''
     if not whole:
-        begun = part.with_suffix('.new')
-        begun.write_text(json.dumps(header) + '\n', encoding='utf-8')
-        os.replace(begun, part)  # a shard that merges must not see a part of the header
+        with replace_atomically(part) as begun:  # a shard that merges sees the whole header
+            begun.write_text(json.dumps(header) + '\n', encoding='utf-8')
         return {}
     os.truncate(part, len(whole) + 1)
     return _read_part(part, header) or {}
@@ -177,7 +184,7 @@ def _merge(out: Path, header: dict, images: list[str], count: int) -> bool:
 
 
 class _Images(Dataset):
-    """(relative path, (width, height), input) of each image, as it is shown."""
+    """(relative path, (width, height), input) of each image."""
 
     def __init__(self, root: Path, images: list[str], prepare: Any) -> None:
         self.root, self.images, self.prepare = root, images, prepare
@@ -187,9 +194,4 @@ class _Images(Dataset):
 
     def __getitem__(self, index: int) -> tuple[str, tuple[int, int], Any]:
         path = self.root / self.images[index]
-        try:
-            with Image.open(path) as image:
-                shown = turn_upright(image).convert('RGB')
-        except (OSError, SyntaxError) as error:  # PIL says SyntaxError of a broken PNG
-            raise ValueError(f'the image {path} cannot be read: {error}') from error
-        return self.images[index], shown.size, self.prepare(shown)
+        return self.images[index], image_size(path), self.prepare(path)

@@ -5,12 +5,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-import dva_mm.datasets.box_file as box_cache
+import dva_mm.datasets.box_file as box_file
 from dva_mm.datasets.box_file import (
     BoxEntry,
     fingerprint,
@@ -20,8 +18,6 @@ from dva_mm.datasets.box_file import (
     relative_paths,
     write_box_file,
 )
-from dva_mm.datasets.exif import exif_orientation, image_size, turn_upright
-from dva_mm.prepare.images import inspect_image
 
 IMAGES = ['a/0.png', 'a/1.png', 'b/0.png']
 
@@ -86,65 +82,52 @@ def test_paths_are_relative_to_the_root_however_it_is_written(
     monkeypatch.chdir(root.parent)
     for given in (root, 'data', './data/', 'data/../data'):
         assert relative_paths([root / 'a/0.png', 'data/b/0.png'], given) == ['a/0.png', 'b/0.png']
-    with pytest.raises(ValueError, match=r'other/c.png does not lie below the data root'):
+    with pytest.raises(ValueError, match='other/c.png'):
         relative_paths([root.parent / 'other/c.png'], root)
 
 
-def test_a_failed_write_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_write_leaves_the_old_file(file: Path, entries: list[BoxEntry]):
     before = file.read_bytes()
-
-    def fail(*args: object) -> None:
-        raise OSError('disk full')
-
-    monkeypatch.setattr(box_cache.os, 'fsync', fail)
-    with pytest.raises(OSError, match='disk full'):
-        write_box_file(file, make_header('attention', {}, []), [])
+    entries[2] = replace(entries[2], score=object())  # is no JSON
+    with pytest.raises(TypeError):
+        write_box_file(file, make_header('attention', {}, []), entries)
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ['x.jsonl']
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path):
-    with pytest.raises(
-        FileNotFoundError,
-        match=r'gone.jsonl; write it with tools/cache_boxes.py .*--split all --out',
-    ):
+    with pytest.raises(FileNotFoundError, match=r'gone.jsonl.*--split all --out'):
         load_box_file(tmp_path / 'gone.jsonl', tmp_path, [])
 
 
 @pytest.mark.parametrize('text', ['', 'x y\n', '[1]\n', '{"format": "other"}\n', '{}\n'])
 def test_another_file_is_refused(tmp_path: Path, text: str):
     (tmp_path / 'x.jsonl').write_text(text)
-    with pytest.raises(ValueError, match='is no file of boxes: its first line is'):
+    with pytest.raises(ValueError, match='x.jsonl'):
         load_box_file(tmp_path / 'x.jsonl', tmp_path, [])
 
 
-def test_another_version_is_refused(file: Path, root: Path):
-    edit(file, 0, version=2)
-    with pytest.raises(ValueError, match='has version 2 of the format, this dva_mm reads 1'):
-        load_box_file(file, root, paths(root))
-
-
-def test_a_file_cut_between_two_lines_is_refused(file: Path, root: Path):
-    file.write_text(''.join(file.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ValueError, match='not whole: 2 boxes, but its header counts 3 images'):
+@pytest.mark.parametrize(
+    ('line', 'fields', 'named'),
+    [
+        (0, dict(version=2), 'version 2'),
+        (2, dict(image='a/0.png'), 'line 3: a/0.png'),  # there twice
+        (3, dict(image='c/0.png'), 'x.jsonl'),  # the fingerprint is another
+    ],
+)
+def test_an_edited_file_is_refused(file: Path, root: Path, line: int, fields: dict, named: str):
+    edit(file, line, **fields)
+    with pytest.raises(ValueError, match=named):
         load_box_file(file, root, paths(root)[:1])
 
 
-def test_a_file_cut_within_a_line_is_refused(file: Path, root: Path):
-    file.write_text(file.read_text()[:-30])
-    with pytest.raises(ValueError, match='x.jsonl, line 4: '):
+def test_a_cut_file_is_refused(file: Path, root: Path):
+    whole = file.read_text()
+    file.write_text(''.join(whole.splitlines(keepends=True)[:-1]))
+    with pytest.raises(ValueError, match='2 boxes.* 3 images'):
         load_box_file(file, root, paths(root)[:1])
-
-
-def test_an_image_that_is_there_twice_is_refused(file: Path, root: Path):
-    edit(file, 2, image='a/0.png')
-    with pytest.raises(ValueError, match='line 3: a/0.png is there twice'):
-        load_box_file(file, root, paths(root)[:1])
-
-
-def test_a_renamed_image_is_refused(file: Path, root: Path):
-    edit(file, 3, image='c/0.png')
-    with pytest.raises(ValueError, match='its images are not those of its header'):
+    file.write_text(whole[:-30])
+    with pytest.raises(ValueError, match='x.jsonl, line 4'):
         load_box_file(file, root, paths(root)[:1])
 
 
@@ -163,7 +146,7 @@ def test_a_renamed_image_is_refused(file: Path, root: Path):
 )
 def test_a_box_outside_its_image_is_refused(file: Path, root: Path, fields: dict):
     edit(file, 1, **fields)
-    with pytest.raises(ValueError, match=r'line 2: the box .* does not lie inside its 20 x 10'):
+    with pytest.raises(ValueError, match='line 2.*20 x 10'):
         load_box_file(file, root, paths(root))
 
 
@@ -176,14 +159,14 @@ def test_an_entry_with_other_fields_is_refused(file: Path, root: Path, fields: d
 
 def test_images_that_the_file_lacks_are_counted_and_named(file: Path, root: Path):
     asked = [*paths(root), str(root / 'c/0.png'), str(root / 'c/1.png')]
-    with pytest.raises(ValueError, match=r'it lacks 2 of the 5 asked for, first c/0.png'):
+    with pytest.raises(ValueError, match='2 of the 5 .*c/0.png'):
         load_box_file(file, root, asked)
 
 
 def test_images_of_another_size_are_refused(file: Path, root: Path):
     Image.new('RGB', (10, 20)).save(root / 'b/0.png')
     load_box_file(file, root, paths(root)[:2])
-    with pytest.raises(ValueError, match=r'b/0.png has 10 x 20 pixels, the file says 20 x 10'):
+    with pytest.raises(ValueError, match='b/0.png .*10 x 20 .*20 x 10'):
         load_box_file(file, root, paths(root))
 
 
@@ -196,51 +179,13 @@ def test_of_a_large_set_evenly_spaced_sizes_are_checked(
         asked.append(f'{path.parent.name}/{path.name}')
         return 20, 10
 
-    monkeypatch.setattr(box_cache, 'image_size', size)
+    monkeypatch.setattr(box_file, 'image_size', size)
     load_box_file(file, root, paths(root))
     assert asked == IMAGES
     asked.clear()
-    monkeypatch.setattr(box_cache, 'CHECKED_SIZES', 2)
+    monkeypatch.setattr(box_file, 'CHECKED_SIZES', 2)
     load_box_file(file, root, paths(root))
     assert asked == [IMAGES[0], IMAGES[2]]
-
-
-def load(path: Path) -> np.ndarray:
-    return TRANSFORMS.build(dict(type='LoadImageFromFile'))(dict(img_path=path))['img']
-
-
-@pytest.mark.parametrize('orientation', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-def test_an_image_is_turned_as_the_one_that_is_loaded(tmp_path: Path, orientation: int):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = tmp_path / 'a.jpg'
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3), dtype=np.uint8)
-    picture = Image.fromarray(pixels).resize((96, 64), Image.Resampling.NEAREST)
-    picture.save(path, exif=exif, quality=100)
-    loaded = load(path)
-    assert image_size(path) == inspect_image(path).size[::-1] == loaded.shape[1::-1]
-    with Image.open(path) as image:
-        shown = np.asarray(turn_upright(image))[..., ::-1]
-    assert shown.shape == loaded.shape
-    assert np.abs(shown.astype(int) - loaded).mean() < 4
-
-
-@pytest.mark.parametrize(
-    'extra',
-    [
-        dict(xmp=b'<x tiff:Orientation="6"/>'),
-        dict(exif=b'Exif\0\0?'),
-        dict(exif=b'Exif\0\0II*\0\xff\0\0\0'),
-        dict(exif=b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01'),
-    ],
-)
-def test_an_orientation_that_mmcv_does_not_see_is_none(tmp_path: Path, extra: dict):
-    path = tmp_path / 'a.jpg'
-    Image.new('RGB', (20, 10)).save(path, **extra)
-    assert image_size(path) == inspect_image(path).size[::-1] == load(path).shape[1::-1] == (20, 10)
-    with Image.open(path) as image:
-        assert exif_orientation(image) == 1
-        assert turn_upright(image).size == (20, 10)
 
 
 def test_a_box_may_touch_all_edges(file: Path, root: Path, entries: list[BoxEntry]):

@@ -11,8 +11,7 @@ import torch
 from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from test_boxes import BAD_BOXES, touched
-from tiny_data import ARCH, write_cub
-from torch.utils.data import DataLoader
+from tiny_data import write_cub
 
 from dva_mm.datasets import background_view, discriminative_view
 
@@ -63,15 +62,6 @@ def test_the_object_is_cut_with_its_margin(image: np.ndarray, box: tuple, kind: 
     given = box if kind is tuple else np.asarray(box, dtype=kind)
     expected = cut(image, touched(grow(box, '1.3'), HEIGHT, WIDTH))
     np.testing.assert_array_equal(discriminative_view(image, given), expected)
-
-
-def test_the_margin_is_adjustable(image: np.ndarray):
-    np.testing.assert_array_equal(
-        discriminative_view(image, (10, 4, 20, 14), scale=2.0), image[0:19, 5:25]
-    )
-    np.testing.assert_array_equal(
-        discriminative_view(image, (10, 4, 20, 14), scale=1.0), image[4:14, 10:20]
-    )
 
 
 @pytest.mark.parametrize('box', [(20.2, 10.3, 30.6, 18.1), (-4, 2, 9, 11), (30, 15, 60, 70)])
@@ -153,7 +143,7 @@ def test_the_filled_pixels_are_zero_for_the_model(tmp_path: Path, image: np.ndar
     cv2.imwrite(str(tmp_path / 'a.png'), image)
     rgb = order == 'rgb'
     steps = [
-        dict(type='LoadImageFromFile'),
+        dict(type='LoadImage'),
         dict(
             type='OPA',
             original=CROP,
@@ -166,7 +156,7 @@ def test_the_filled_pixels_are_zero_for_the_model(tmp_path: Path, image: np.ndar
     results = dict(img_path=str(tmp_path / 'a.png'), box=(16, 8, 22, 12), gt_label=0)
     for step in steps:
         results = TRANSFORMS.build(step)(results)
-        if rgb and step['type'] == 'LoadImageFromFile':
+        if rgb and step['type'] == 'LoadImage':
             results['img'] = results['img'][..., ::-1].copy()
     preprocessor = MODELS.build(dict(type='SelfSupDataPreprocessor', to_rgb=not rgb, **IMAGENET))
     views = preprocessor(default_collate([results]), training=True)['inputs']
@@ -246,49 +236,30 @@ def test_the_views_draw_independently(image: np.ndarray, resize: list | None):
 
 def test_views_of_different_sizes_are_refused(image: np.ndarray):
     smaller = [dict(type='CenterCrop', crop_size=8)]
-    with pytest.raises(ValueError, match=r'OPA views of a.png differ in shape.*same size'):
+    with pytest.raises(ValueError, match='a.png'):
         pipeline(discriminative=smaller)(dict(img=image, box=(3, 3, 9, 9), img_path='a.png'))
 
 
-@pytest.mark.parametrize('options', [dict(scale=0.9), dict(scale=math.nan)])
-def test_a_scale_that_shrinks_is_refused(options: dict):
-    with pytest.raises(ValueError, match=f'scale must be at least 1, got {options["scale"]}'):
-        pipeline(**options)
+@pytest.mark.parametrize(
+    ('option', 'value'), [('scale', 0.9), ('scale', math.nan), ('channel_order', 'gray')]
+)
+def test_options_out_of_range_are_refused(option: str, value: object):
+    with pytest.raises(ValueError, match=f'{option} .*{value}'):
+        pipeline(**{option: value})
 
 
-def test_an_unknown_channel_order_is_refused():
-    with pytest.raises(ValueError, match="channel_order must be 'bgr' or 'rgb', got 'gray'"):
-        pipeline(channel_order='gray')
-
-
-def test_views_are_collated_and_reach_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_views_are_collated(tmp_path: Path):
     root = write_cub(tmp_path, num_classes=4, images_per_class=2)
     lines = (root / 'bounding_boxes.txt').read_text().splitlines()
     lines[1] = '2 0.0 0.0 48.0 40.0'  # all of the image: no background
     (root / 'bounding_boxes.txt').write_text('\n'.join(lines))
     steps = [
-        dict(type='LoadImageFromFile'),
+        dict(type='LoadImage'),
         dict(type='OPA', original=[dict(type='Resize', scale=(32, 32))]),
         dict(type='PackInputs', algorithm_keys=('has_background',)),
     ]
     dataset = DATASETS.build(dict(type='FineGrainedDataset', data_root=str(root), pipeline=steps))
-    batch = next(iter(DataLoader(dataset, batch_size=4, collate_fn=default_collate)))
+    batch = default_collate([dataset[index] for index in range(4)])
     assert [view.shape for view in batch['inputs']] == [(4, 3, 32, 32)] * 3
-    model = MODELS.build(
-        dict(
-            type='DVARetriever',
-            data_preprocessor=dict(to_rgb=True, **IMAGENET),
-            backbone=dict(type='FrozenViT', arch=ARCH, img_size=32, pretrained=False),
-            head=dict(type='DVAHead', num_classes=2),
-        )
-    )
-    seen = {}
-    loss = model.head.loss
-    monkeypatch.setattr(model.head, 'loss', lambda *args: seen.update(args=args) or loss(*args))
-    losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
-    z, labels, z_d, z_b, background_labels = seen['args']
-    assert labels.tolist() == [0, 0, 1, 1]
-    assert background_labels.tolist() == [0, 1, 1]
-    assert [len(view) for view in (z, z_d, z_b)] == [4, 4, 3]
-    assert set(losses) == {'loss_proxy', 'loss_discriminative', 'loss_dpt', 'loss_background'}
-    assert all(torch.isfinite(value) for value in losses.values())
+    samples = [sample.has_background for sample in batch['data_samples']]
+    assert samples == [True, False, True, True]

@@ -1,16 +1,29 @@
 """What more than one test of the sources needs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from dva_mm.models import FrozenViT
+
 WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'bird', '.']
 
 
 @pytest.fixture(scope='session')
+def plain_encoder() -> Callable[..., FrozenViT]:
+    """Make a frozen encoder in which nothing trains."""
+
+    def make(arch: str | dict, img_size: int, pretrained: bool | str = False, **options):
+        return FrozenViT(arch, pretrained, img_size, ica=None, **options)
+
+    return make
+
+
+@pytest.fixture(scope='session')
 def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Grounding DINO and its processor, as they are saved for --model."""
+    """A tiny random Grounding DINO and its processor, as they are saved for model=FOLDER."""
     pytest.importorskip('transformers', reason='transformers is missing (extra detector)')
     from transformers import (
         BertConfig,

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from dva_mm.datasets.box_file import load_box_file, parse_entry, read_box_file
-from dva_mm.detection import Detection, cache, cache_boxes
-from dva_mm.detection.cache import make_entry
+from dva_mm.datasets.image import read_image
+from dva_mm.detection.cache import cache_boxes, make_entry
+from dva_mm.detection.source import Detection
 
 NAMES = [f'{label}/{index}.png' for label in 'ab' for index in range(4)]
 
@@ -26,8 +27,8 @@ class Corner:
         self.seen: list[tuple[int, int]] = []
 
     @staticmethod
-    def prepare(image: Image.Image) -> tuple[int, int]:
-        return image.size
+    def prepare(path: Path) -> tuple[int, int]:
+        return read_image(path).shape[1::-1]
 
     def detect(
         self, inputs: Sequence[tuple[int, int]], sizes: Sequence[tuple[int, int]]
@@ -82,11 +83,11 @@ def test_each_image_gets_its_own_box(paths, root: Path, out: Path, num_workers: 
 
 
 def test_the_last_shard_writes_the_file(paths, root: Path, out: Path):
-    detectors = [Corner() for _ in range(3)]
+    sources = [Corner() for _ in range(3)]
     for index, last in ((2, False), (0, False), (1, True)):
-        done = cache_boxes(detectors[index], root, paths, out, batch_size=2, shard=(index, 3))
+        done = cache_boxes(sources[index], root, paths, out, batch_size=2, shard=(index, 3))
         assert done == last and out.exists() == last
-    widths = [[width for width, _ in detector.seen] for detector in detectors]
+    widths = [[width for width, _ in source.seen] for source in sources]
     assert widths == [[10, 13, 16], [11, 14, 17], [12, 15]]
     alone = out.with_name('alone.jsonl')
     cache_boxes(Corner(), root, paths, alone)
@@ -118,42 +119,11 @@ def test_a_killed_run_goes_on_where_it_stopped(paths, root: Path, out: Path, tor
     assert out.read_bytes() == whole.read_bytes()
 
 
-def test_an_image_whose_line_is_torn_is_done_again(paths, root: Path, out: Path):
-    with pytest.raises(KeyboardInterrupt):
-        cache_boxes(Corner(stop_after=1), root, paths, out, batch_size=2)
-    part = out.with_name('x.jsonl.shard-0-of-1.partial')
-    part.write_bytes(part.read_bytes()[:-5])
-    second = Corner()
-    assert cache_boxes(second, root, paths, out)
-    assert [width for width, _ in second.seen] == [11, 12, 13, 14, 15, 16, 17]
-    assert list(read_box_file(out)[1]) == NAMES
-
-
-def test_a_partial_file_without_a_whole_header_is_begun_anew(paths, root: Path, out: Path):
-    out.parent.mkdir()
-    out.with_name('x.jsonl.shard-0-of-1.partial').write_text('{"format": "dva')
-    detector = Corner()
-    assert cache_boxes(detector, root, paths, out)
-    assert len(detector.seen) == 8
-
-
 def test_a_complete_file_is_not_made_again(paths, root: Path, out: Path):
     cache_boxes(Corner(keep=0.5), root, paths, out)
     again = Corner(keep=0.5)
     assert cache_boxes(again, root, paths, out)
     assert again.seen == []
-
-
-@pytest.mark.parametrize('count', [1, 2])
-def test_an_image_that_is_listed_twice_is_one_image(paths, root: Path, out: Path, count: int):
-    detector = Corner()
-    for index in range(count):
-        listed = [*paths, paths[2], root / 'a' / '..' / 'b' / '1.png']
-        done = cache_boxes(detector, root, listed, out, shard=(index, count))
-    assert done
-    header, entries = read_box_file(out)
-    assert list(entries) == NAMES and header['num_images'] == 8
-    assert len(detector.seen) == 8
 
 
 @pytest.mark.parametrize('begun', [b'', b'{"format": "dva'])
@@ -168,29 +138,6 @@ def test_a_shard_whose_header_is_not_there_yet_has_not_begun(
     assert list(read_box_file(out)[1]) == NAMES
 
 
-def test_a_shard_without_images_is_waited_for_as_any_other(paths, root: Path, out: Path):
-    out.parent.mkdir()
-    out.with_name('x.jsonl.shard-1-of-2.partial').write_bytes(b'')
-    assert not cache_boxes(Corner(), root, paths[:1], out, shard=(0, 2))
-    assert cache_boxes(Corner(), root, paths[:1], out, shard=(1, 2))
-    assert files(out) == ['x.jsonl']
-
-
-def test_a_partial_file_appears_with_its_header(
-    paths, root: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def fail(*arguments: object) -> None:
-        raise OSError('disk full')
-
-    monkeypatch.setattr(cache.os, 'replace', fail)
-    with pytest.raises(OSError, match='disk full'):
-        cache_boxes(Corner(), root, paths, out, shard=(0, 2))
-    assert not out.with_name('x.jsonl.shard-0-of-2.partial').exists()
-    monkeypatch.undo()
-    assert not cache_boxes(Corner(), root, paths, out, shard=(0, 2))
-    assert files(out) == ['x.jsonl.shard-0-of-2.partial']
-
-
 @pytest.mark.parametrize('bad', [b'{"image": "a/0.png"}\n', b'\xff\n', b'nothing\n'])
 @pytest.mark.parametrize('index', [0, 1])
 def test_a_partial_file_with_a_bad_line_is_named(
@@ -200,7 +147,7 @@ def test_a_partial_file_with_a_bad_line_is_named(
     cache_boxes(Corner(), root, paths, out, shard=(0, 2))
     part = out.with_name('x.jsonl.shard-0-of-2.partial')
     part.write_bytes(part.read_bytes() + bad)
-    with pytest.raises(ValueError, match=r'shard-0-of-2.partial, line 6: .*; delete it and run'):
+    with pytest.raises(ValueError, match='shard-0-of-2.partial, line 6'):
         cache_boxes(Corner(), root, paths, out, shard=(index, 2))
 
 
@@ -219,37 +166,31 @@ def test_other_options_are_not_mixed(paths, root: Path, out: Path):
 
 @pytest.mark.parametrize('shard', [(2, 2), (-1, 2), (0, 0)])
 def test_a_shard_that_does_not_exist_is_refused(paths, root: Path, out: Path, shard):
-    with pytest.raises(ValueError, match=f'0 <= I < N, got {shard[0]}/{shard[1]}'):
+    with pytest.raises(ValueError, match=f'{shard[0]}/{shard[1]}'):
         cache_boxes(Corner(), root, paths, out, shard=shard)
 
 
-def test_an_image_that_cannot_be_read_is_named(paths, root: Path, out: Path):
-    paths[2].write_bytes(paths[2].read_bytes()[:40])
-    with pytest.raises(ValueError, match=r'the image .*a/2.png cannot be read'):
+@pytest.mark.parametrize('content', [b'', b'no image', b'P5 20000 20000 255 ', None])
+def test_an_image_that_cannot_be_read_is_named(paths, root: Path, out: Path, content):
+    """Empty, no image, more pixels than any loader decodes, truncated."""
+    paths[2].write_bytes(paths[2].read_bytes()[:40] if content is None else content)
+    with pytest.raises(ValueError, match=r'a/2.png.*take it out'):
         cache_boxes(Corner(), root, paths, out)
 
 
-def test_a_photograph_is_turned_as_it_is_shown(root: Path, out: Path):
+@pytest.mark.parametrize('extra', ['exif', 'xmp'])
+def test_a_photograph_is_turned_as_in_training(root: Path, out: Path, extra: str):
     exif = Image.Exif()
     exif[0x0112] = 6
+    turn = dict(exif=exif) if extra == 'exif' else dict(xmp=b'<x tiff:Orientation="6"/>')
     root.mkdir()
-    Image.new('RGB', (20, 10)).save(root / 'a.jpg', exif=exif)
-    detector = Corner()
-    cache_boxes(detector, root, [root / 'a.jpg'], out)
-    assert detector.seen == [(10, 20)]
-    assert load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 5, 10)
-
-
-def test_an_orientation_that_mmcv_does_not_see_turns_nothing(root: Path, out: Path):
-    root.mkdir()
-    xmp = b'<x tiff:Orientation="6"/>'
-    Image.new('RGB', (20, 10)).save(root / 'a.jpg', xmp=xmp)
-    with Image.open(root / 'a.jpg') as image:
-        assert image.getexif()[0x0112] == 6  # Pillow sees it
-    detector = Corner()
-    cache_boxes(detector, root, [root / 'a.jpg'], out)
-    assert detector.seen == [(20, 10)]
-    assert load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 10, 5)
+    Image.new('RGB', (20, 10)).save(root / 'a.jpg', **turn)
+    size = (10, 20) if extra == 'exif' else (20, 10)  # OpenCV does not look at XMP
+    source = Corner()
+    cache_boxes(source, root, [root / 'a.jpg'], out)
+    assert source.seen == [size]
+    box = load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')]
+    assert box == (0, 0, size[0] / 2, size[1] / 2)
 
 
 def test_a_box_is_cut_to_the_image():

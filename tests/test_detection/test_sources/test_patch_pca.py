@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dva_mm.detection.patch_pca import first_component, patch_pca
-from dva_mm.models import FrozenViT
+from dva_mm.detection.sources.patch_pca import first_component, patch_pca
 
 
 def naive_component(features: np.ndarray) -> np.ndarray:
@@ -51,8 +50,8 @@ def test_what_is_in_the_middle_is_positive(sign: int):
 
 
 @torch.no_grad()
-def test_the_features_are_the_last_blocks_values(arch: str | dict):
-    encoder = FrozenViT(arch, pretrained=False, img_size=64, ica=None)
+def test_the_features_are_the_last_blocks_values(plain_encoder, arch: str | dict):
+    encoder = plain_encoder(arch, 64)
     images = torch.randn(2, 3, 64, 64)
     seen = []
     attention = encoder.blocks[-1].attn
@@ -63,10 +62,10 @@ def test_the_features_are_the_last_blocks_values(arch: str | dict):
     width = encoder.embed_dims
     values = seen[0][:, 1:, 2 * width :].reshape(2, side, side, width)
     torch.testing.assert_close(patch_pca(encoder, images), first_component(values))
-    assert not attention._forward_pre_hooks
+    assert not attention.qkv._forward_hooks
 
 
 @torch.no_grad()
-def test_no_class_token_is_needed():
-    encoder = FrozenViT('test_vit2', pretrained=False, img_size=64, ica=None, pooling='avg')
+def test_no_class_token_is_needed(plain_encoder):
+    encoder = plain_encoder('test_vit2', 64, pooling='avg')
     assert patch_pca(encoder, torch.randn(1, 3, 64, 64)).shape == (1, 4, 4)

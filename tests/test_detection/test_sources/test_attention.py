@@ -8,7 +8,12 @@ import torch.nn as nn
 from timm.layers import Attention
 from torch import Tensor
 
-from dva_mm.detection.attention import attention_rollout, class_attention, self_attention
+from dva_mm.detection.sources.attention import (
+    AttentionBoxes,
+    attention_rollout,
+    class_attention,
+    self_attention,
+)
 from dva_mm.models import FrozenViT
 
 
@@ -45,9 +50,9 @@ def block_inputs(encoder: FrozenViT, images: Tensor) -> list[Tensor]:
 
 
 @pytest.fixture
-def encoder(arch: str | dict) -> FrozenViT:
+def encoder(arch: str | dict, plain_encoder) -> FrozenViT:
     """Either kind of host with sharp attention: a timm grid of 4, an mmpretrain grid of 8."""
-    encoder = FrozenViT(arch, pretrained=False, img_size=64, ica=None)
+    encoder = plain_encoder(arch, 64)
     for block in encoder.blocks:
         block.attn.qkv.weight.data.normal_(std=0.3)
     return encoder
@@ -72,14 +77,6 @@ def test_the_weights_are_those_that_the_module_uses(qk_norm: bool):
     torch.testing.assert_close(self_attention(module, x, rows=2), weights[:, :2])
 
 
-@torch.no_grad()
-def test_weights_of_one_head_times_values_give_the_modules_output():
-    module = Attention(12, num_heads=1, qkv_bias=True)
-    x = 2 * torch.randn(2, 5, 12)
-    values = module.qkv(x)[..., 24:]
-    torch.testing.assert_close(module.proj(self_attention(module, x) @ values), module(x))
-
-
 @pytest.mark.parametrize('block', [-3, -1, 0])
 @torch.no_grad()
 def test_the_map_is_the_class_tokens_row(encoder: FrozenViT, large: Tensor, block: int):
@@ -91,13 +88,6 @@ def test_the_map_is_the_class_tokens_row(encoder: FrozenViT, large: Tensor, bloc
         row = naive_attention(encoder.blocks[block].attn, x[image])[0]
         torch.testing.assert_close(maps[image], row[1:].reshape(side, side))
         assert maps[image].max() > 2 * maps[image].min()  # sharp enough for a mistake to show
-
-
-@torch.no_grad()
-def test_the_third_block_from_the_end_is_the_default(encoder: FrozenViT, large: Tensor):
-    maps = class_attention(encoder, large)
-    assert torch.equal(maps, class_attention(encoder, large, block=len(encoder.blocks) - 3))
-    assert not torch.equal(maps, class_attention(encoder, large, block=-1))
 
 
 @torch.no_grad()
@@ -121,9 +111,9 @@ def test_nothing_stays_behind_on_the_encoder(encoder: FrozenViT, large: Tensor, 
 
 
 @torch.no_grad()
-def test_all_tokens_before_the_patches_are_left_out():
+def test_all_tokens_before_the_patches_are_left_out(plain_encoder):
     arch = 'deit_tiny_distilled_patch16_224'  # a class and a distillation token
-    encoder = FrozenViT(arch, pretrained=False, img_size=32, ica=None)
+    encoder = plain_encoder(arch, 32)
     images = torch.randn(1, 3, 32, 32)
     row = naive_attention(encoder.blocks[-3].attn, block_inputs(encoder, images)[-3][0])[0]
     assert len(row) == 6
@@ -132,15 +122,44 @@ def test_all_tokens_before_the_patches_are_left_out():
 
 @pytest.mark.parametrize('find', [class_attention, attention_rollout])
 @pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
-def test_an_encoder_without_a_class_token_is_refused(mmpretrain_arch: dict, find, host: str):
+def test_an_encoder_without_a_class_token_is_refused(
+    plain_encoder, mmpretrain_arch: dict, find, host: str
+):
     arch = 'test_vit2' if host == 'timm' else {**mmpretrain_arch, 'with_cls_token': False}
-    encoder = FrozenViT(arch, pretrained=False, img_size=32, ica=None, pooling='avg')
-    with pytest.raises(ValueError, match='has no class token.*choose --source patch-pca'):
+    encoder = plain_encoder(arch, 32, pooling='avg')
+    with pytest.raises(ValueError, match='no class token.*type=PatchPCA'):
         find(encoder, torch.zeros(1, 3, 32, 32))
 
 
-@pytest.mark.parametrize('block', [6, -7])
-def test_a_block_that_does_not_exist_is_refused(block: int):
-    encoder = FrozenViT('test_vit', pretrained=False, img_size=32, ica=None)
-    with pytest.raises(ValueError, match=f'has 6 blocks, block {block} is none of them'):
-        class_attention(encoder, torch.zeros(1, 3, 32, 32), block=block)
+@pytest.mark.parametrize('options', [dict(block=6), dict(block=-7), dict(block=0, rollout=True)])
+def test_a_block_that_does_not_exist_is_refused_at_once(options: dict):
+    encoder = dict(type='FrozenViT', arch='test_vit', pretrained=False, img_size=32)
+    with pytest.raises(ValueError, match=f'block={options["block"]}'):
+        AttentionBoxes(encoder, {}, **options)
+
+
+def test_rotary_positions_are_refused(plain_encoder):
+    """Attention modules that turn queries and keys are given the angles as ``rope``."""
+
+    class Turned(nn.Module):
+        def __init__(self, block: nn.Module) -> None:
+            super().__init__()
+            self.attn = block.attn
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.attn(x, rope=torch.zeros(1))
+
+    class Attention(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.qkv, self.num_heads, self.inner = inner.qkv, inner.num_heads, inner
+
+        def forward(self, x: Tensor, rope: Tensor) -> Tensor:
+            return self.inner(x)
+
+    encoder = plain_encoder('test_vit', 32)
+    for index, block in enumerate(encoder.blocks):
+        block.attn = Attention(block.attn)
+        encoder.blocks[index] = Turned(block)
+    with pytest.raises(ValueError, match='rotary.*type=PatchPCA'):
+        class_attention(encoder, torch.zeros(1, 3, 32, 32))

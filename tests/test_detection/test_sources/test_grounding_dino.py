@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from dva_mm.datasets.box_file import read_box_file
-from dva_mm.detection import GroundingDinoDetector, cache_boxes
-from dva_mm.detection.grounding_dino import best_boxes
+from dva_mm.detection.cache import cache_boxes
+from dva_mm.detection.sources.grounding_dino import GroundingDINO, best_boxes
 
 needs_transformers = pytest.mark.skipif(
     find_spec('transformers') is None, reason='transformers is missing (extra detector)'
@@ -21,9 +21,14 @@ SIZES = [(40, 30), (60, 30), (30, 50), (40, 30)]
 
 
 @pytest.fixture
-def pictures() -> list[Image.Image]:
+def pictures(tmp_path: Path) -> list[Path]:
+    """Image files of these sizes."""
     rng = np.random.default_rng(0)
-    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for w, h in SIZES]
+    paths = [tmp_path / f'{index}.png' for index in range(len(SIZES))]
+    for path, (width, height) in zip(paths, SIZES, strict=True):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return paths
 
 
 def fixed_outputs() -> tuple[SimpleNamespace, torch.Tensor]:
@@ -70,9 +75,9 @@ def test_both_names_of_the_threshold_are_known(name: str):
 
 
 @needs_transformers
-def test_a_batch_gives_what_its_images_give_alone(dino_folder: Path, pictures: list[Image.Image]):
+def test_a_batch_gives_what_its_images_give_alone(dino_folder: Path, pictures: list[Path]):
     """Sizes are mixed, and two images share one; the order is the images'."""
-    detector = GroundingDinoDetector('a bird.', str(dino_folder), box_threshold=0.0)
+    detector = GroundingDINO('a bird.', str(dino_folder), box_threshold=0.0)
     inputs, sizes = [detector.prepare(picture) for picture in pictures], SIZES
     together = detector.detect(inputs, sizes)
     assert len({found.box for found in together}) == len(pictures)
@@ -87,39 +92,19 @@ def test_a_batch_gives_what_its_images_give_alone(dino_folder: Path, pictures: l
 
 
 @needs_transformers
-def test_images_of_one_processed_size_share_a_forward(
-    dino_folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
-):
-    detector = GroundingDinoDetector('a bird.', str(dino_folder))
-    shapes, forward = [], detector.model.forward
-
-    def record(**batch: torch.Tensor) -> object:
-        shapes.append(tuple(batch['pixel_values'].shape))
-        assert batch['pixel_mask'].all()  # no padding
-        return forward(**batch)
-
-    monkeypatch.setattr(detector.model, 'forward', record)
-    detector.detect([detector.prepare(picture) for picture in pictures], SIZES)
-    assert sorted(shape[0] for shape in shapes) == [1, 1, 2]
-
-
-@needs_transformers
 def test_what_is_not_found_is_a_fallback_in_the_file(
-    dino_folder: Path, pictures: list[Image.Image], tmp_path: Path
+    dino_folder: Path, pictures: list[Path], tmp_path: Path
 ):
-    paths = [tmp_path / f'{index}.png' for index in range(4)]
-    for path, picture in zip(paths, pictures, strict=True):
-        picture.save(path)
-    everything = GroundingDinoDetector('a bird.', str(dino_folder), box_threshold=0.0)
+    everything = GroundingDINO('a bird.', str(dino_folder), box_threshold=0.0)
     inputs = [everything.prepare(picture) for picture in pictures]
     scores = [found.score for found in everything.detect(inputs, SIZES)]
-    cache_boxes(everything, tmp_path, paths, tmp_path / 'all.jsonl', batch_size=3)
+    cache_boxes(everything, tmp_path, pictures, tmp_path / 'all.jsonl', batch_size=3)
     entries = read_box_file(tmp_path / 'all.jsonl')[1]
     assert [entries[f'{i}.png'].source for i in range(4)] == ['grounding-dino'] * 4
     assert [entries[f'{i}.png'].score for i in range(4)] == pytest.approx(scores, abs=1e-5)
     least = (max(scores) + sorted(scores)[-2]) / 2
-    surest = GroundingDinoDetector('a bird.', str(dino_folder), box_threshold=least)
-    cache_boxes(surest, tmp_path, paths, tmp_path / 'one.jsonl', batch_size=3)
+    surest = GroundingDINO('a bird.', str(dino_folder), box_threshold=least)
+    cache_boxes(surest, tmp_path, pictures, tmp_path / 'one.jsonl', batch_size=3)
     header, entries = read_box_file(tmp_path / 'one.jsonl')
     for index, score in enumerate(scores):
         source = 'grounding-dino' if score == max(scores) else 'fallback'
@@ -129,26 +114,26 @@ def test_what_is_not_found_is_a_fallback_in_the_file(
     )
 
 
-@pytest.mark.parametrize('prompt', ['a bird', 'A bird.', 'a bird. ', '', '.'])
+@pytest.mark.parametrize('prompt', ['a bird', 'A bird.', 'a bird. ', '', '.', ['a cat', 'a dog.']])
 def test_a_prompt_of_another_form_is_refused(prompt: str):
-    with pytest.raises(ValueError, match="lower case and ends in a dot, such as 'a bird.', got"):
-        GroundingDinoDetector(prompt)
+    with pytest.raises(ValueError, match='prompt'):
+        GroundingDINO(prompt)
 
 
 @pytest.mark.parametrize('name', ['box_threshold', 'text_threshold'])
 @pytest.mark.parametrize('value', [-0.1, 1, 35, float('nan')])
 def test_a_threshold_out_of_range_is_refused(name: str, value: float):
-    with pytest.raises(ValueError, match=f'{name} must lie between 0 and 1, got {value}'):
-        GroundingDinoDetector('a bird.', **{name: value})
+    with pytest.raises(ValueError, match=f'{name} .*{value}'):
+        GroundingDINO('a bird.', **{name: value})
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, 'transformers', None)
-    with pytest.raises(ImportError, match=r'pip install "dva_mm\[detector\]"'):
-        GroundingDinoDetector('a bird.')
+    with pytest.raises(ImportError, match=r'dva_mm\[detector\]'):
+        GroundingDINO('a bird.')
 
 
 @needs_transformers
 def test_a_folder_without_a_detector_is_named(tmp_path: Path):
-    with pytest.raises(RuntimeError, match=r'the detector .* cannot be loaded'):
-        GroundingDinoDetector('a bird.', str(tmp_path))
+    with pytest.raises(RuntimeError, match=tmp_path.name):
+        GroundingDINO('a bird.', str(tmp_path))

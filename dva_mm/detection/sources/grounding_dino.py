@@ -3,21 +3,24 @@
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
+from mmpretrain.registry import TASK_UTILS
 from PIL import Image
 from torch import Tensor
 
-from .detector import Detection
+from dva_mm.datasets.image import read_image
+
+from ..source import Detection
 
 
-class GroundingDinoDetector:
-    """The best-scoring box of a text prompt in each image.
+@TASK_UTILS.register_module()
+class GroundingDINO:
+    """The surest box of a text prompt in each image, by transformers (extra ``detector``).
 
-    Paper: https://arxiv.org/abs/2303.05499; the model runs through transformers' zero-shot object
-    detection (extra ``detector``). Of several boxes the surest is the object; an image without
-    any gives None. Padding would move the boxes, so of a batch only the images that the processor
-    resizes to the same size go through the model together.
+    Paper: https://arxiv.org/abs/2303.05499. Padding would move the boxes, so of a batch only the
+    images that the processor resizes to the same size go through the model together.
 
     Args:
         prompt: The super-class of all images in lower case, ending in a dot: 'a bird.'
@@ -29,12 +32,17 @@ class GroundingDinoDetector:
         device: Where to compute. Defaults to 'cpu'.
 
     Raises:
-        ImportError: if transformers is not installed.
-        ValueError: if the prompt has another form, or a threshold is out of range.
-        RuntimeError: if the model cannot be loaded.
+        ImportError: If transformers is not installed.
+        ValueError: If the prompt has another form, or a threshold is out of range.
+        RuntimeError: If the model cannot be loaded.
+
+    >>> GroundingDINO('A bird')
+    Traceback (most recent call last):
+        ...
+    ValueError: a prompt is lower case and ends in a dot, such as 'a bird.', got 'A bird'
     """
 
-    source = 'grounding-dino'
+    source, batch_size = 'grounding-dino', 4
 
     def __init__(
         self,
@@ -44,7 +52,8 @@ class GroundingDinoDetector:
         text_threshold: float = 0.25,
         device: str = 'cpu',
     ) -> None:
-        if prompt != prompt.strip().lower() or not prompt.endswith('.') or len(prompt) < 2:
+        text = str(prompt)
+        if text != prompt or text != text.strip().lower() or text[-1:] != '.' or len(text) < 2:
             raise ValueError(
                 f"a prompt is lower case and ends in a dot, such as 'a bird.', got {prompt!r}"
             )
@@ -65,9 +74,9 @@ class GroundingDinoDetector:
         except (OSError, ValueError) as error:
             raise RuntimeError(
                 f'the detector {model!r} cannot be loaded: {error}\nFetch it on a machine with '
-                'internet and give its folder with --model'
+                'internet and give its folder as model=FOLDER'
             ) from error
-        self.prepare = Pixels(self.processor.image_processor)
+        self.prepare = _Pixels(self.processor.image_processor)
         self.model = network.to(device).eval()
         self.prompt = prompt
         self.thresholds = thresholds
@@ -101,17 +110,14 @@ class GroundingDinoDetector:
         return detections
 
 
-class Pixels:
-    """RGB image -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w).
-
-    Args:
-        image_processor: transformers' GroundingDinoImageProcessor, which resizes and normalises.
-    """
+class _Pixels:
+    """Image file -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w)."""
 
     def __init__(self, image_processor: Callable) -> None:
         self.image_processor = image_processor
 
-    def __call__(self, image: Image.Image) -> dict[str, Tensor]:
+    def __call__(self, path: Path) -> dict[str, Tensor]:
+        image = Image.fromarray(read_image(path)[..., ::-1])  # RGB
         batch = self.image_processor(images=image, return_tensors='pt')
         return {name: values[0] for name, values in batch.items()}
 
@@ -126,13 +132,8 @@ def best_boxes(
 ) -> list[Detection | None]:
     """Each image's best-scoring box above the threshold.
 
-    Args:
-        processor: transformers' GroundingDinoProcessor.
-        outputs: Of the model: ``logits`` (B, queries, tokens) and ``pred_boxes`` (B, queries, 4),
-            centre and size in shares of the image.
-        input_ids: The prompt's tokens, (B, tokens).
-        sizes: Width and height of each image in pixels.
-        box_threshold, text_threshold: See :class:`GroundingDinoDetector`.
+    ``outputs`` holds ``logits`` (B, queries, tokens) and ``pred_boxes`` (B, queries, 4), centre and
+    size in shares of the image; ``input_ids`` (B, tokens) is the prompt.
     """
     post_process = processor.post_process_grounded_object_detection
     # transformers 4.51 renamed box_threshold.
@@ -145,12 +146,7 @@ def best_boxes(
         text_threshold=text_threshold,
         target_sizes=[(height, width) for width, height in sizes],
     )
-    detections = []
-    for result in found:
-        scores, boxes = result['scores'], result['boxes']
-        if len(scores) == 0:
-            detections.append(None)
-            continue
-        best = int(scores.argmax())
-        detections.append(Detection(tuple(boxes[best].tolist()), float(scores[best])))
-    return detections
+    pairs = [
+        sorted(zip(each['scores'].tolist(), each['boxes'].tolist(), strict=True)) for each in found
+    ]
+    return [Detection(tuple(pair[-1][1]), pair[-1][0]) if pair else None for pair in pairs]

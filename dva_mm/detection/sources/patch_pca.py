@@ -1,11 +1,43 @@
 """What sets the patches of an image apart from one another: their first principal component."""
 
 import torch
+from mmpretrain.registry import TASK_UTILS
 from torch import Tensor
 
 from dva_mm.models import FrozenViT
 
-from .attention import to_grid
+from ..encoder_maps import EncoderMaps, to_grid
+
+
+@TASK_UTILS.register_module()
+class PatchPCA:
+    """The box around the patches on the object's side of their first principal component.
+
+    Args:
+        encoder, data_preprocessor, img_size, device: As of
+            :class:`~dva_mm.detection.encoder_maps.EncoderMaps`.
+        keep: Share of the map to keep. Defaults to 0.95.
+
+    Raises:
+        ValueError: If an option is out of range.
+
+    >>> encoder = dict(type='FrozenViT', arch='test_vit', img_size=32, pretrained=False)
+    >>> PatchPCA(encoder, {}, keep=0.9).options['keep']
+    0.9
+    """
+
+    source = 'patch-pca'
+
+    def __init__(
+        self,
+        encoder: dict,
+        data_preprocessor: dict | None,
+        keep: float = 0.95,
+        img_size: int | None = None,
+        device: str = 'cpu',
+    ) -> None:
+        maps = EncoderMaps(encoder, data_preprocessor, patch_pca, keep, img_size, device)
+        self.options, self.prepare, self.detect = maps.options, maps.prepare, maps.detect
 
 
 def patch_pca(encoder: FrozenViT, images: Tensor) -> Tensor:
@@ -23,15 +55,19 @@ def patch_pca(encoder: FrozenViT, images: Tensor) -> Tensor:
 
     Returns:
         (B, h, w) over the patch grid, non-negative: the component, 0 on the background.
+
+    >>> vit = FrozenViT('test_vit', img_size=32, pretrained=False)
+    >>> patch_pca(vit, torch.zeros(1, 3, 32, 32)).shape
+    torch.Size([1, 2, 2])
     """
-    inputs: list[Tensor] = []
-    attention = encoder.blocks[-1].attn
-    handle = attention.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    found: list[Tensor] = []
+    qkv = encoder.blocks[-1].attn.qkv
+    handle = qkv.register_forward_hook(lambda module, args, output: found.append(output))
     try:
         encoder(images)
     finally:
         handle.remove()
-    _, _, values = attention.qkv(inputs[0]).float().chunk(3, dim=-1)  # (B, N, D)
+    _, _, values = found[0].float().chunk(3, dim=-1)  # (B, N, D)
     batch, tokens, width = values.shape
     features = to_grid(encoder, values.transpose(1, 2).reshape(batch * width, tokens))
     features = features.reshape(batch, width, *features.shape[1:]).permute(0, 2, 3, 1)
@@ -39,13 +75,18 @@ def patch_pca(encoder: FrozenViT, images: Tensor) -> Tensor:
 
 
 def first_component(features: Tensor) -> Tensor:
-    """The first principal component over a grid of features, signed and cut as above.
+    """The first principal component over a grid of features, signed and cut at 0 as above.
 
     Args:
         features: (B, h, w, D).
 
     Returns:
         (B, h, w), non-negative.
+
+    >>> features = torch.zeros(1, 3, 3, 2)
+    >>> features[0, 1, 1] = torch.tensor([-3.0, 4.0])
+    >>> (first_component(features) > 0).int().tolist()
+    [[[0, 0, 0], [0, 1, 0], [0, 0, 0]]]
     """
     batch, height, width, _ = features.shape
     flat = features.flatten(1, 2)  # (B, P, D)

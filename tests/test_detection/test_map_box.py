@@ -1,18 +1,11 @@
-"""Maps to boxes: regions found by a flood fill, and a picture whose object is known."""
+"""Maps to boxes, against a flood fill and a contrast written out cell by cell."""
 
 from itertools import product
 
 import numpy as np
 import pytest
-import torch
-from mmpretrain.registry import TRANSFORMS
-from PIL import Image
-from torch import Tensor
 
-from dva_mm.detection.map_detector import MapDetector, Square, map_box
-from dva_mm.models import FrozenViT
-
-RGB = dict(mean=[10.0, 20.0, 30.0], std=[1.0, 2.0, 4.0], to_rgb=True)
+from dva_mm.detection.map_box import contrast, map_box
 
 
 def naive_box(grid: np.ndarray, width: int, height: int, keep: float) -> tuple:
@@ -44,7 +37,17 @@ def naive_box(grid: np.ndarray, width: int, height: int, keep: float) -> tuple:
         (max(xs) + 1) / columns * width,
         (max(ys) + 1) / rows * height,
     )
-    return box, sum(grid[cell] for cell in best) / grid.sum()
+    return box, {(i, j) for i in range(min(ys), max(ys) + 1) for j in range(min(xs), max(xs) + 1)}
+
+
+def naive_contrast(grid: np.ndarray, cells: set) -> float:
+    """1 - mean outside / mean of all, at least 0; 0 if nothing is outside."""
+    outside = [float(grid[cell]) for cell in np.ndindex(*grid.shape) if cell not in cells]
+    if not outside:
+        return 0.0
+    everywhere = [float(grid[cell]) for cell in np.ndindex(*grid.shape)]
+    mean_out, mean = sum(outside) / len(outside), sum(everywhere) / len(everywhere)
+    return max(0.0, 1 - mean_out / mean)
 
 
 def naive_median(grid: np.ndarray) -> np.ndarray:
@@ -64,9 +67,9 @@ def test_a_box_is_the_flood_fills(keep: float, smooth: bool):
         for _ in range(5):
             grid = rng.random(shape, dtype=np.float32) ** 3
             box, score = map_box(grid, 300, 200, keep, smooth=smooth)
-            by_hand = naive_box(naive_median(grid) if smooth else grid, 300, 200, keep)
-            assert box == pytest.approx(by_hand[0])
-            assert score == pytest.approx(by_hand[1], rel=1e-5)
+            by_hand, cells = naive_box(naive_median(grid) if smooth else grid, 300, 200, keep)
+            assert box == pytest.approx(by_hand)
+            assert score == pytest.approx(naive_contrast(grid, cells), abs=1e-6)
 
 
 def test_the_rows_are_the_height():
@@ -79,9 +82,7 @@ def test_the_larger_region_wins_over_the_hotter_one():
     grid = np.zeros((6, 6), dtype=np.float32)
     grid[0, 0] = 9
     grid[3:5, 2:4] = 1
-    box, score = map_box(grid, 6, 6, 0.95, smooth=False)
-    assert box == (2, 3, 4, 5)
-    assert score == pytest.approx(4 / 13)
+    assert map_box(grid, 6, 6, 0.95, smooth=False)[0] == (2, 3, 4, 5)
 
 
 def test_of_equally_large_regions_the_hotter_one_wins():
@@ -107,9 +108,21 @@ def test_single_hot_cells_are_taken_away_unless_there_is_nothing_else():
     assert map_box(grid, 6, 6, 0.5)[0] == (5, 5, 6, 6)
 
 
+def test_the_score_ranks_and_does_not_saturate_at_the_share():
+    """A sharp object, one on a lighter background, one that fills the image."""
+    scores = []
+    for background in (0.0, 0.05, 0.2, 0.95):
+        grid = np.full((10, 10), background, dtype=np.float32)
+        grid[3:7, 3:7] = 1
+        scores.append(map_box(grid, 10, 10, 0.95)[1])
+    assert scores[0] == 1 and scores[-1] == 0
+    assert scores == sorted(scores, reverse=True) and len(set(scores)) >= 3
+    assert contrast(np.eye(3), np.zeros((3, 3), dtype=bool)) == 0  # a box beside the object
+
+
 @pytest.mark.parametrize('keep', [0, 1, -0.1, float('nan')])
 def test_a_share_out_of_range_is_refused(keep: float):
-    with pytest.raises(ValueError, match=f'keep is a share .* between 0 and 1, got {keep}'):
+    with pytest.raises(ValueError, match=f'keep .*{keep}'):
         map_box(np.ones((2, 2)), 2, 2, keep)
 
 
@@ -117,46 +130,5 @@ def test_a_share_out_of_range_is_refused(keep: float):
 def test_a_map_without_meaning_is_refused(value: float):
     grid = np.zeros((3, 3))
     grid[1, 1] = value
-    with pytest.raises(ValueError, match='a map needs finite values from 0 on'):
+    with pytest.raises(ValueError, match='map'):
         map_box(grid, 3, 3, 0.5)
-
-
-@pytest.mark.parametrize('to_rgb', [True, False])
-def test_the_encoder_sees_the_square_image_as_in_training(to_rgb: bool):
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)  # B, G, R
-    seen = {}
-
-    def saliency(encoder: FrozenViT, images: Tensor) -> Tensor:
-        seen['images'] = images
-        return torch.ones(len(images), 4, 4)
-
-    options = {**RGB, 'to_rgb': to_rgb}
-    encoder = FrozenViT('test_vit', pretrained=False, img_size=32, ica=None)
-    detector = MapDetector('x', encoder, options, saliency, keep=0.9, options={})
-    image = detector.prepare(Image.fromarray(pixels[..., ::-1]))
-    (found,) = detector.detect([image], [(50, 30)])
-    resize = dict(type='Resize', scale=(32, 32), backend='pillow', interpolation='bicubic')
-    expected = TRANSFORMS.build(resize)(dict(img=pixels))['img']
-    expected = torch.from_numpy(np.ascontiguousarray(expected)).permute(2, 0, 1).float()
-    expected = expected.flip(0) if to_rgb else expected
-    mean, std = (torch.tensor(RGB[name])[:, None, None] for name in ('mean', 'std'))
-    torch.testing.assert_close(seen['images'][0], (expected - mean) / std)
-    assert found.box == (0, 0, 50, 30)
-
-
-def test_the_map_is_cut_to_each_images_own_size():
-    grid = torch.zeros(2, 4, 4)
-    grid[0, 1, 2:], grid[1, 3, 0] = 1, 1
-    encoder = FrozenViT('test_vit', pretrained=False, img_size=32, ica=None)
-    detector = MapDetector('x', encoder, RGB, lambda *args: grid, keep=0.9, options=dict(a=1))
-    images = [Square(32)(Image.new('RGB', size)) for size in ((40, 20), (8, 80))]
-    found = detector.detect(images, [(40, 20), (8, 80)])
-    assert [detection.box for detection in found] == [(20, 5, 40, 10), (0, 60, 2, 80)]
-    assert detector.options['a'] == 1 and detector.options['keep'] == 0.9
-    assert detector.options['encoder']['fingerprint'] == encoder.encoder_info()['fingerprint']
-
-
-def test_a_detector_refuses_a_share_before_any_work():
-    encoder = FrozenViT('test_vit', pretrained=False, img_size=32, ica=None)
-    with pytest.raises(ValueError, match='keep is a share'):
-        MapDetector('x', encoder, RGB, lambda *args: None, keep=60, options={})

@@ -1,0 +1,112 @@
+"""A map over the patch grid of a frozen encoder -> one box an image."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import mmcv
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from dva_mm.datasets.image import read_image
+from dva_mm.models import FrozenViT
+
+from .map_box import check_keep, map_box
+from .source import Detection
+
+
+class EncoderMaps:
+    """What the sources that look through a frozen encoder share.
+
+    An image is resized to the encoder's input, without cropping, so that the patch grid maps back
+    to it linearly.
+
+    Args:
+        encoder: Config of a FrozenViT; it is built without what would train in it.
+        data_preprocessor: Config of the retriever's preprocessor, which normalises.
+        saliency: (encoder, images (B, 3, H, W)) -> maps (B, h, w).
+        keep: Share of the map to keep, see :func:`~dva_mm.detection.map_box.map_box`.
+        img_size: Input of the encoder; a larger one gives a finer grid. None keeps the config's.
+            Defaults to None.
+        device: Where to compute. Defaults to 'cpu'.
+
+    Raises:
+        ValueError: If ``keep`` is out of range or the encoder is no FrozenViT.
+
+    >>> encoder = dict(type='FrozenViT', arch='test_vit', img_size=32, pretrained=False)
+    >>> maps = EncoderMaps(encoder, {}, lambda vit, images: images[:, 0, ::16, ::16], keep=0.7)
+    >>> image = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    >>> image[0, :16, :16] = 9
+    >>> maps.detect([image], [(100, 60)])[0].box
+    (0.0, 0.0, 50.0, 30.0)
+    """
+
+    def __init__(
+        self,
+        encoder: dict,
+        data_preprocessor: dict | None,
+        saliency: Callable[[FrozenViT, Tensor], Tensor],
+        keep: float,
+        img_size: int | None = None,
+        device: str = 'cpu',
+    ) -> None:
+        check_keep(keep)
+        if img_size is not None and not (isinstance(img_size, int) and img_size > 0):
+            raise ValueError(f'img_size is a number of pixels, at least 1, got {img_size}')
+        if encoder.get('type') != 'FrozenViT':
+            raise ValueError(
+                f'the source needs a FrozenViT, model.backbone is a {encoder.get("type")}'
+            )
+        data_preprocessor = dict(data_preprocessor or {})
+        frozen = {**encoder, 'ica': None, 'tuning': None}
+        if img_size is not None:
+            frozen['img_size'] = img_size
+        self.encoder: FrozenViT = MODELS.build(frozen).to(device).eval()
+        preprocessor = {'type': 'SelfSupDataPreprocessor', **data_preprocessor}
+        self.preprocessor = MODELS.build(preprocessor).to(device)
+        self.saliency = saliency
+        self.keep = keep
+        info = self.encoder.encoder_info()
+        self.prepare = _ReadResized(*_pair(info['img_size']))
+        self.options = dict(encoder=info, data_preprocessor=data_preprocessor, keep=keep)
+
+    @torch.inference_mode()
+    def detect(
+        self, inputs: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
+    ) -> list[Detection | None]:
+        """Boxes in pixels of images of these (width, height)."""
+        batch = dict(inputs=torch.stack(list(inputs)), data_samples=None)
+        maps = self.saliency(self.encoder, self.preprocessor(batch)['inputs']).cpu().numpy()
+        return [
+            Detection(*map_box(saliency, width, height, self.keep))
+            for saliency, (width, height) in zip(maps, sizes, strict=True)
+        ]
+
+
+class _ReadResized:
+    """Image file -> (3, height, width) uint8 in blue, green, red, as the training images are."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+
+    def __call__(self, path: Path) -> Tensor:
+        size = self.width, self.height
+        image = mmcv.imresize(read_image(path), size, interpolation='bicubic', backend='pillow')
+        return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def to_grid(encoder: FrozenViT, tokens: Tensor) -> Tensor:
+    """Of a value a token, (B, N), the patches' over their grid, (B, h, w): they come last.
+
+    >>> vit = FrozenViT('test_vit', img_size=32, pretrained=False)
+    >>> to_grid(vit, torch.arange(5)[None]).tolist()
+    [[[1, 2], [3, 4]]]
+    """
+    info = encoder.encoder_info()
+    sides = zip(_pair(info['img_size']), _pair(info['patch_size']), strict=True)
+    height, width = (side // patch for side, patch in sides)
+    return tokens[:, -height * width :].unflatten(1, (height, width))
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
