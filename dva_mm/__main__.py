@@ -5,10 +5,14 @@ import shlex
 import sys
 import time
 import traceback
+import warnings
 from difflib import get_close_matches
 from importlib import import_module
 
+from mmengine.logging import MMLogger
+
 from dva_mm.arguments import make_parser
+from dva_mm.screen import quieten
 
 COMMANDS = {
     'train': ('dva_mm.engine.launch:train', 'train a config'),
@@ -48,21 +52,24 @@ def main(argv: list[str] | None = None) -> int | None:
         raise SystemExit(2)
     if command in ('train', 'test'):
         make_parser(command).parse_args(rest)  # --help and mistakes, before torch is imported
-    rank = int(os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or 0)
+    ranks = (os.environ.get(name) for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'))
+    rank = next((int(rank) for rank in ranks if rank), None)
+    if rank:
+        warnings.simplefilter('ignore')  # the first process shows them
+    quieten(MMLogger.get_current_instance())
     try:
         module, _, function = COMMANDS[command][0].partition(':')
         return getattr(import_module(module), function)(rest)
-    except KeyboardInterrupt:
-        if rank == 0:
-            again = 'the same command with --resume'
-            if 'RANK' not in os.environ:
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_interrupt(error):
+            if not rank:
                 again = shlex.join(['python', *sys.orig_argv[1:], '--resume'])
-            print('\ninterrupted' + f'; to go on: {again}' * (command == 'train'), file=sys.stderr)
-        return 130
-    except Exception as error:
-        if rank:  # the first process says what all of them met, and its end ends this one
-            time.sleep(3)
+                hint = f'; to go on: {again}' if command == 'train' and rank is None else ''
+                print(f'\ninterrupted{hint}', file=sys.stderr)
+            return 130
         mistake = isinstance(error, ValueError | FileNotFoundError)
+        if rank is not None:  # the process that says what all of them met ends the others
+            time.sleep(3 if rank else 0 if mistake else 1)
         if not mistake or os.environ.get('DVA_MM_TRACEBACK'):
             raise
         # Of a data loader's worker torch gives the traceback as the message.
@@ -71,10 +78,15 @@ def main(argv: list[str] | None = None) -> int | None:
         return 2
 
 
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: MMEngine catches it where it formats a config."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__context__)
+    )
+
+
 def _log_traceback() -> str:
     """Write the traceback into the run's log file, if there is one, and tell where."""
-    from mmengine.logging import MMLogger
-
     logger = MMLogger.get_current_instance()
     if logger.log_file is None:
         return ''

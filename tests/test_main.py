@@ -122,8 +122,11 @@ def test_ctrl_c_says_how_to_go_on(
     command: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sys, 'orig_argv', ['/bin/python3', '-m', 'dva_mm', 'train', 'my birds.py'])
-    assert command(KeyboardInterrupt()) == 130
-    assert "python -m dva_mm train 'my birds.py' --resume" in capsys.readouterr().err
+    caught = SyntaxError('in the formatting of a config')
+    caught.__context__ = KeyboardInterrupt()
+    for error in (KeyboardInterrupt(), caught):
+        assert command(error) == 130
+        assert "python -m dva_mm train 'my birds.py' --resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', command_line.COMMANDS)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import os
 from pathlib import Path
 
@@ -17,12 +16,11 @@ from mmengine.runner import Runner
 from dva_mm.arguments import make_parser
 from dva_mm.config import load_config
 from dva_mm.files import check_writable, replace_atomically
+from dva_mm.screen import quieten
 
 from .checkpoint import find_resumable
 from .data import LOADERS, check_datasets, data_sets, merge_options
 from .publish import load_adapter
-
-_NOISE = ('Distributed training is not used', '"FileClient"', '"HardDiskBackend"')
 
 
 def train(argv: list[str] | None = None) -> None:
@@ -153,22 +151,8 @@ class ScreenRunner(Runner):
     """MMEngine's Runner, whose log of environment, config and hooks goes to the file alone."""
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
-        """Build the logger, and keep :func:`is_for_screen`'s part of it on the screen."""
-        logger = super().build_logger(*args, **kwargs)
-        for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(is_for_screen)
-        return logger
-
-
-def is_for_screen(record: logging.LogRecord) -> bool:
-    """Keep warnings, errors, and what says its word in one line.
-
-    >>> is_for_screen(logging.makeLogRecord(dict(msg='Config:\\nmodel = ...', levelno=20)))
-    False
-    """
-    text = record.getMessage().strip()
-    return not text.startswith(_NOISE) and (record.levelno > logging.INFO or '\n' not in text)
+        """Build the logger, and keep one-line messages and warnings on the screen."""
+        return quieten(super().build_logger(*args, **kwargs))
 
 
 def _build_runner(cfg: Config) -> Runner:
