@@ -8,6 +8,7 @@ import traceback
 import warnings
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 
 from mmengine.logging import MMLogger
 
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int | None:
     if command in ('train', 'test'):
         make_parser(command).parse_args(rest)  # --help and mistakes, before torch is imported
     ranks = (os.environ.get(name) for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'))
-    rank = next((int(rank) for rank in ranks if rank), None)
+    rank = next((int(rank) for rank in ranks if rank), None)  # None: the only process
     if rank:
         warnings.simplefilter('ignore')  # the first process shows them
     quieten(MMLogger.get_current_instance())
@@ -68,14 +69,33 @@ def main(argv: list[str] | None = None) -> int | None:
                 print(f'\ninterrupted{hint}', file=sys.stderr)
             return 130
         mistake = isinstance(error, ValueError | FileNotFoundError)
-        if rank is not None:  # the process that says what all of them met ends the others
-            time.sleep(3 if rank else 0 if mistake else 1)
+        if rank is not None and not mistake:
+            time.sleep(1)  # where it is another process's end that failed here, this one is ended
+        if not _is_first_to_fail(rank):
+            time.sleep(3)  # the first one speaks for all
+            return 2 if mistake else 1
         if not mistake or os.environ.get('DVA_MM_TRACEBACK'):
             raise
         # Of a data loader's worker torch gives the traceback as the message.
         text = str(error).rpartition(f'\n{type(error).__name__}: ')[2].strip()
-        print(f'error: {text}{_log_traceback()}', file=sys.stderr)
+        print(f'error: {text}', file=sys.stderr, flush=True)
+        logger = MMLogger.get_current_instance()
+        if logger.log_file:
+            logger.info(f'\n{traceback.format_exc()}')  # of several lines: not for the screen
+            print(f'traceback: {logger.log_file}', file=sys.stderr)
         return 2
+
+
+def _is_first_to_fail(rank: int | None) -> bool:
+    """Tell whether no other process of this machine has asked; torchrun gives them a folder."""
+    file = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    if rank is None or not file:
+        return not rank
+    try:
+        (Path(file).parents[1] / 'failed').touch(exist_ok=False)
+    except OSError:
+        return False
+    return True
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -83,15 +103,6 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return error is not None and (
         isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__context__)
     )
-
-
-def _log_traceback() -> str:
-    """Write the traceback into the run's log file, if there is one, and tell where."""
-    logger = MMLogger.get_current_instance()
-    if logger.log_file is None:
-        return ''
-    logger.info(f'\n{traceback.format_exc()}')  # the screen leaves out texts of several lines
-    return f'\n(traceback: {logger.log_file})'
 
 
 if __name__ == '__main__':

@@ -236,7 +236,7 @@ def test_testing_refuses_another_encoder_and_missing_files(
     printed = script('test.py', lab.config, checkpoint, *changed)
     error = printed[printed.index('error: ') :]
     assert "'cls'" in error and "'avg'" in error and 'Traceback' not in printed
-    log = Path(re.search(r'traceback: (.*)\)', error)[1])
+    log = Path(re.search(r'traceback: (.*)', error)[1])
     assert 'Traceback (most recent call last)' in log.read_text()
     printed = script('test.py', lab.config, tmp_path / 'gone.pth')
     assert 'error: ' in printed and 'gone.pth' in printed
