@@ -127,15 +127,6 @@ def test_more_processes_than_gpus_are_refused(config_file: Path, monkeypatch: py
         launch.train([str(config_file), '--launcher', 'pytorch'])
 
 
-@pytest.mark.parametrize('command', [launch.train, launch.test])
-def test_amp_needs_a_gpu(
-    config_file: Path, monkeypatch: pytest.MonkeyPatch, no_model: None, command: Callable
-):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(ValueError, match='--amp'):
-        command([str(config_file), '--amp'])
-
-
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
 def test_other_launchers_than_torchrun_need_gpus(
     config_file: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
@@ -145,7 +136,11 @@ def test_other_launchers_than_torchrun_need_gpus(
         launch.train([str(config_file), '--launcher', launcher])
 
 
-def test_amp_with_a_gpu(configured: Callable, monkeypatch: pytest.MonkeyPatch):
+def test_amp_needs_a_gpu(configured: Callable, config_file: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for command in (launch.train, launch.test):
+        with pytest.raises(ValueError, match='--amp'):
+            command([str(config_file), '--amp'])
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     cfg = configured('--amp')
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
@@ -174,26 +169,20 @@ def test_no_validate_drops_the_evaluation_alone(configured: Callable):
     assert cfg.test_dataloader and cfg.test_evaluator
 
 
-def test_loaders_get_defaults_that_fit_the_number_of_workers(configured: Callable):
+def test_loaders_get_defaults_that_fit_workers_and_gpu(
+    configured: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     workers = '--cfg-options', 'train_dataloader.num_workers=2'
-    cfg = configured(*workers)
-    assert cfg.train_dataloader.persistent_workers is True
-    assert cfg.val_dataloader.persistent_workers is False
-    assert cfg.train_dataloader.collate_fn.type == 'default_collate'
-    cfg = configured('--no-persistent-workers', *workers)
-    assert cfg.train_dataloader.persistent_workers is False
-    cfg = configured('--cfg-options', 'train_dataloader.collate_fn.type=pseudo_collate')
-    assert cfg.train_dataloader.collate_fn.type == 'pseudo_collate'
-
-
-def test_memory_is_pinned_beside_a_gpu(configured: Callable, monkeypatch: pytest.MonkeyPatch):
-    for gpu, arguments, pinned in (
-        (False, [], False),
-        (True, [], True),
-        (True, ['--no-pin-memory'], False),
-    ):
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda gpu=gpu: gpu)
-        assert configured(*arguments).train_dataloader.pin_memory is pinned
+    train, val, _ = (configured(*workers)[name] for name in LOADERS)
+    assert (train.persistent_workers, val.persistent_workers) == (True, False)
+    assert train.collate_fn.type == 'default_collate' and train.pin_memory is True
+    changed = [*workers, 'train_dataloader.collate_fn.type=pseudo_collate']
+    train = configured('--no-persistent-workers', '--no-pin-memory', *changed).train_dataloader
+    assert (train.persistent_workers, train.pin_memory) == (False, False)
+    assert train.collate_fn.type == 'pseudo_collate'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert configured().train_dataloader.pin_memory is False
 
 
 def test_resume_without_a_checkpoint_starts_anew(configured: Callable, tmp_path: Path):
