@@ -6,7 +6,6 @@ The package's own commands alone register late, so that they answer a mistake at
 import sys
 import warnings
 from importlib import import_module
-from multiprocessing import parent_process
 from pathlib import Path
 
 __version__ = '0.1.0'
@@ -37,8 +36,6 @@ def register() -> None:
 def _is_own_command() -> bool:
     """Tell whether this process runs ``-m dva_mm``, ``dva-mm`` or a script of the tools folder."""
     started = sys.orig_argv[-len(sys.argv) :][0] if sys.argv else ''
-    if parent_process() is not None or not started:
-        return False
     if sys.argv[0] == '-m':
         return started.removeprefix('-m') == __name__
     package = Path(__file__).resolve().parent
