@@ -1,8 +1,55 @@
-"""DVA, Dual-Vision Adaptation, for OpenMMLab: importing this registers everything."""
+"""DVA, Dual-Vision Adaptation, for OpenMMLab: importing this registers everything.
+
+The package's own commands alone register late, so that they answer a mistake at once.
+"""
+
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
 
 __version__ = '0.1.0'
 
-from . import datasets, demo, engine, evaluation, models
 from .config import config_path, load_config
 
-__all__ = ['config_path', 'datasets', 'demo', 'engine', 'evaluation', 'load_config', 'models']
+_PARTS = ('datasets', 'demo', 'engine', 'evaluation', 'models')
+__all__ = ['config_path', 'load_config', 'register', *_PARTS]
+
+# mmcv-lite is all that is needed, and mmpretrain's import warns of what it leaves out.
+_WARNING = dict(action='ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+
+
+def register() -> None:
+    """Import every module that registers classes in mmpretrain's registries.
+
+    >>> register()
+    >>> from mmpretrain.registry import MODELS
+    >>> MODELS.get('DVARetriever').__name__
+    'DVARetriever'
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(**_WARNING)
+        for name in _PARTS:
+            import_module(f'.{name}', __name__)
+
+
+def _is_own_command() -> bool:
+    """Tell whether this process runs ``-m dva_mm``, ``dva-mm`` or a script of the tools folder."""
+    started = sys.orig_argv[-len(sys.argv) :][0] if sys.argv else ''
+    if sys.argv[0] == '-m':
+        return started.removeprefix('-m') == __name__
+    package = Path(__file__).resolve().parent
+    folders = [package.parent / 'tools', (package / '.mim' / 'tools').resolve()]
+    return Path(started).stem == 'dva-mm' or Path(started).resolve().parent in folders
+
+
+def __getattr__(name: str) -> object:
+    if name in _PARTS:
+        return import_module(f'.{name}', __name__)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+if _is_own_command():
+    warnings.filterwarnings(**_WARNING)
+else:
+    register()

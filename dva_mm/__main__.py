@@ -1,38 +1,109 @@
-"""Train and test with the installed package alone: ``python -m dva_mm train CONFIG``."""
+"""All commands: ``dva-mm COMMAND``, ``python -m dva_mm COMMAND`` and the scripts of tools/."""
 
+import os
+import shlex
 import sys
+import time
+import traceback
+import warnings
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
 
-from dva_mm.engine.launch import test, train
+from mmengine.logging import MMLogger
 
-USAGE = """\
-usage: python -m dva_mm train CONFIG [options]
-       python -m dva_mm test CONFIG CHECKPOINT [options]
+from dva_mm.arguments import make_parser
+from dva_mm.screen import quieten
 
-CONFIG is a file, or dva_mm::NAME.py for a config shipped with the package.
-`python -m dva_mm train -h` and `python -m dva_mm test -h` list the options."""
+COMMANDS = {
+    'train': ('dva_mm.engine.launch:train', 'train a config'),
+    'test': ('dva_mm.engine.launch:test', 'test a checkpoint, or the frozen encoder'),
+    'publish': ('dva_mm.engine.publish:main', "write a run's weights alone"),
+    'boxes': ('dva_mm.detection.run:main', "write a file of each image's box"),
+    'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
+}
+"""Name -> module:function, which takes the arguments, and a line of help."""
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Hand the arguments to :func:`dva_mm.engine.launch.train` or ``test``.
+def main(argv: list[str] | None = None) -> int | None:
+    """Run a command and turn a user's mistake into one line.
 
     Args:
-        argv: ``['train', ...]`` or ``['test', ...]``. Default: the command line.
+        argv: The command and its arguments. Default: the command line.
+
+    Returns:
+        The exit code: the command's own, 2 after a ValueError or FileNotFoundError (with
+        DVA_MM_TRACEBACK=1 these are raised), 130 after Ctrl-C.
 
     Raises:
-        SystemExit: 0 after a request for help, 2 for an unknown or missing command.
+        SystemExit: 0 after a request for help, 2 for an unknown command or argument.
+
+    >>> main(['publish', 'gone.pth', 'gone.txt'])
+    2
     """
     command, *rest = (sys.argv[1:] if argv is None else argv) or ['']
-    if command in ('-h', '--help'):
-        print(USAGE)
-        raise SystemExit(0)
-    if command == 'train':
-        train(rest)
-    elif command == 'test':
-        test(rest)
-    else:
-        print(f'{USAGE}\n\nerror: unknown command {command!r}', file=sys.stderr)
+    if command not in COMMANDS:
+        lines = [f'  {name:10} {text}' for name, (_, text) in COMMANDS.items()]
+        usage = '\n'.join(['usage: dva-mm COMMAND ...', '', *lines, '', 'COMMAND -h: its options'])
+        if command in ('-h', '--help'):
+            print(usage)
+            raise SystemExit(0)
+        close = ''.join(f'; did you mean {n}?' for n in get_close_matches(command, COMMANDS, 1))
+        print(f'{usage}\n\nerror: unknown command {command!r}{close}', file=sys.stderr)
         raise SystemExit(2)
+    if command in ('train', 'test'):
+        make_parser(command).parse_args(rest)  # --help and mistakes, before torch is imported
+    ranks = (os.environ.get(name) for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'))
+    rank = next((int(rank) for rank in ranks if rank), None)  # None: the only process
+    if rank:
+        warnings.simplefilter('ignore')  # the first process shows them
+    quieten(MMLogger.get_current_instance())
+    try:
+        module, _, function = COMMANDS[command][0].partition(':')
+        return getattr(import_module(module), function)(rest)
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_interrupt(error):
+            if not rank:
+                again = shlex.join(['python', *sys.orig_argv[1:], '--resume'])
+                hint = f'; to go on: {again}' if command == 'train' and rank is None else ''
+                print(f'\ninterrupted{hint}', file=sys.stderr)
+            return 130
+        mistake = isinstance(error, ValueError | FileNotFoundError)
+        if rank is not None and not mistake:
+            time.sleep(1)  # where it is another process's end that failed here, this one is ended
+        if not _is_first_to_fail(rank):
+            time.sleep(3)  # the first one speaks for all
+            return 2 if mistake else 1
+        if not mistake or os.environ.get('DVA_MM_TRACEBACK'):
+            raise
+        # Of a data loader's worker torch gives the traceback as the message.
+        text = str(error).rpartition(f'\n{type(error).__name__}: ')[2].strip()
+        print(f'error: {text}', file=sys.stderr, flush=True)
+        logger = MMLogger.get_current_instance()
+        if logger.log_file:
+            logger.info(f'\n{traceback.format_exc()}')  # of several lines: not for the screen
+            print(f'traceback: {logger.log_file}', file=sys.stderr)
+        return 2
+
+
+def _is_first_to_fail(rank: int | None) -> bool:
+    """Tell whether no other process of this machine has asked; torchrun gives them a folder."""
+    file = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    if rank is None or not file:
+        return not rank
+    try:
+        (Path(file).parents[1] / 'failed').touch(exist_ok=False)
+    except OSError:
+        return False
+    return True
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: MMEngine catches it where it formats a config."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__context__)
+    )
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

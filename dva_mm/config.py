@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import reduce
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +25,9 @@ def config_path(name: str) -> str:
 
     Raises:
         FileNotFoundError: No shipped config has that name.
+
+    >>> config_path('dva_demo.py') == config_path('dva_mm::dva_demo.py')
+    True
     """
     package = Path(__file__).resolve().parent
     root = package / '.mim' / 'configs'
@@ -38,6 +42,30 @@ def config_path(name: str) -> str:
             f'{", ".join(PREFIX + n for n in close)}?'
         )
     return str((root / name).resolve())
+
+
+def find_config(filename: str | Path) -> Path:
+    """Return the absolute path of a config: a file's, or a shipped one's for ``dva_mm::NAME.py``.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+
+    >>> find_config('dva_mm::dva_demo.py').name
+    'dva_demo.py'
+    """
+    if str(filename).startswith(PREFIX):
+        return Path(config_path(str(filename)))
+    path = Path(os.path.abspath(os.path.expanduser(filename)))
+    _check_exists(path, f'nor is it {PREFIX}NAME.py')
+    return path
+
+
+def _check_exists(path: Path, wanted: str) -> None:
+    if not path.is_file():
+        beside = ', '.join(sorted(other.stem for other in path.parent.glob('*.py')))
+        raise FileNotFoundError(
+            f'There is no config {path}, {wanted}' + (f'; beside it are: {beside}' * bool(beside))
+        )
 
 
 def load_config(filename: str | Path) -> Config:
@@ -56,12 +84,16 @@ def load_config(filename: str | Path) -> Config:
     Raises:
         FileNotFoundError: The config or one of its bases does not exist.
         ValueError: A config is its own base, or a file that is not Python has a base of ours.
+
+    >>> load_config('dva_mm::dva_demo.py').model.type
+    'DVARetriever'
     """
-    filename = config_path(str(filename)) if str(filename).startswith(PREFIX) else str(filename)
-    path = Path(os.path.abspath(os.path.expanduser(filename)))
+    path = find_config(filename)
+    filename = str(path) if str(filename).startswith(PREFIX) else str(filename)
     with TemporaryDirectory() as folder:
         texts: dict[str, str] = {}
         copy = _rewrite(path, Path(folder), texts, ())
+        import_module(__package__).register()  # what a config builds
         if copy == path:
             return Config.fromfile(filename)
         cfg = Config.fromfile(copy)
@@ -75,12 +107,7 @@ def _rewrite(path: Path, folder: Path, texts: dict[str, str], children: tuple[Pa
     ``texts`` gets the copy's and the original's part of ``Config.text``; ``children`` are the
     configs that led here. Returns the copy, or ``path`` if MMEngine can load that as it is.
     """
-    if not path.is_file():
-        wanted = f'a base of {children[-1]}' if children else f'nor is it {PREFIX}NAME.py'
-        beside = ', '.join(sorted(other.stem for other in path.parent.glob('*.py')))
-        raise FileNotFoundError(
-            f'There is no config {path}, {wanted}' + (f'; beside it are: {beside}' * bool(beside))
-        )
+    _check_exists(path, f'a base of {children[-1]}' if children else '')
     original = path.read_text(encoding='utf-8')
     if path.suffix != '.py':
         if PREFIX in original:

@@ -40,13 +40,6 @@ class StopHook(Hook):
 '''
 
 
-WHOLE = """
-_base_ = 'tiny.py'
-val_evaluator = dict(include=('recall', 'mean_average_precision_at_r', 'mean_reciprocal_rank'))
-test_evaluator = val_evaluator
-"""
-
-
 class Cluster:
     """A folder with a config whose processes take half a batch each."""
 
@@ -54,11 +47,10 @@ class Cluster:
         self.folder = folder
         write_cub(folder / 'cub')
         write_weights(folder / 'vit.safetensors')
-        write_config(folder / 'tiny.py', folder / 'cub', folder / 'vit.safetensors')
-        self.config = folder / 'whole.py'
-        self.config.write_text(WHOLE)
+        self.config = folder / 'tiny.py'
+        write_config(self.config, folder / 'cub', folder / 'vit.safetensors')
         self.half = folder / 'half.py'
-        self.half.write_text("_base_ = 'whole.py'\ntrain_dataloader = dict(batch_size=3)\n")
+        self.half.write_text("_base_ = 'tiny.py'\ntrain_dataloader = dict(batch_size=3)\n")
         (folder / 'stop.py').write_text(STOP)
         (folder / 'stopping.py').write_text(
             "_base_ = 'half.py'\n"
@@ -107,7 +99,7 @@ def metrics(work_dir: Path) -> dict[int, dict[str, float]]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """Runs: 'one' in this process; 'two' as two processes, of which one is killed; then resumed
     as two machines of one process each."""
-    cluster = Cluster(tmp_path_factory.mktemp('cluster'))
+    cluster = Cluster(tmp_path_factory.mktemp('a cluster'))
     stop = cluster.folder / 'rank1.pid'
     arguments = ('stopping.py', 2, '--work-dir', 'two')
     process = cluster.start('dist_train.sh', 'killed.txt', *arguments, STOP_FILE=str(stop))
@@ -139,9 +131,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 def test_the_death_of_one_process_stops_the_run_with_a_clear_error(cluster: Cluster):
     printed = cluster.output('killed.txt')
     assert cluster.status != 0
-    assert 'SIGKILL' in printed and 'rank      : 1' in printed
+    assert 'the process of rank 1 ended with SIGKILL' in printed and 'Traceback' not in printed
     assert '--resume' in printed.splitlines()[-1]
     assert cluster.saved == ['epoch_1.pth']
+
+
+def test_two_processes_tell_one_mistake_once(cluster: Cluster):
+    arguments = (cluster.half, 2, '--cfg-options', 'data_root=no images')
+    process = cluster.start('dist_train.sh', 'mistake.txt', *arguments)
+    assert process.wait(PATIENCE) == 2
+    printed = cluster.output('mistake.txt')
+    assert printed.count('error: ') == 1 and printed.count('no images has no') == 1
+    assert 'Traceback' not in printed and 'Root Cause' not in printed
 
 
 def test_two_processes_train_to_what_one_does(cluster: Cluster):
@@ -161,7 +162,6 @@ def test_two_processes_evaluate_to_what_one_does(cluster: Cluster):
     one, two = metrics(cluster.folder / 'one'), metrics(cluster.folder / 'two')
     assert one.keys() == two.keys() == {0, 1, 2, 3}
     assert one[0] == two[0] != one[3] == two[3]
-    assert {'retrieval/MAP@R', 'retrieval/MRR@8', 'retrieval/Recall@8'} <= one[3].keys()
 
 
 def test_a_resumed_run_says_where_it_starts(cluster: Cluster):
@@ -181,12 +181,6 @@ def test_testing_with_two_processes_gives_the_metrics_of_one(cluster: Cluster, t
     cluster.finish('test.txt', process)
     one, two = (json.loads((tmp_path / n / 'metrics.json').read_text()) for n in ('one', 'two'))
     assert one['metrics'] == two['metrics'] == metrics(cluster.folder / 'one')[3]
-
-
-def test_other_launchers_than_torchrun_need_gpus(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(ValueError, match=r'--launcher slurm needs GPUs.*dist_train.sh'):
-        train([str(cluster.config), '--launcher', 'slurm'])
 
 
 def test_slurm_starts_one_torchrun_a_node(tmp_path: Path):
@@ -212,7 +206,7 @@ def test_slurm_starts_one_torchrun_a_node(tmp_path: Path):
         assert f'--{option} ' in asked
     assert '--cpus-per-task=20 ' in asked and '--time=1:00:00 ' in asked
     assert ran == (
-        'python -m torch.distributed.run --nnodes=2 --node_rank=1 --master_addr=node1 '
+        f'python {ROOT}/tools/dist_run.py --nnodes=2 --node_rank=1 --master_addr=node1 '
         f'--master_port=1234 --nproc_per_node=4 {ROOT}/tools/train.py my config.py '
         '--launcher pytorch --work-dir out --amp --cfg-options a=1'
     )

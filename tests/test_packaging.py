@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 import dva_mm
-import dva_mm.__main__ as command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (
@@ -32,7 +31,7 @@ train_cfg = dict(max_epochs=1)
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder: ``dist`` has an sdist and its wheel, ``direct`` a wheel of the checkout itself."""
     folder = tmp_path_factory.mktemp('built')
-    checkout = folder / 'checkout'
+    checkout = folder / 'dva_mm'  # as git clone names it
     for name in SOURCES.split():
         source = ROOT / name
         if source.is_dir():
@@ -117,6 +116,20 @@ def test_the_sdist_holds_files_where_the_checkout_has_links(built: Path):
     assert {f'dva_mm-{dva_mm.__version__}/{name}' for name in names} <= files.keys()
 
 
+def test_an_editable_install_works_beside_the_clone(built: Path, tmp_path: Path):
+    pip = [sys.executable, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation']
+    run([*pip, '--prefix', str(tmp_path), '-e', str(built / 'dva_mm')], cwd=tmp_path)
+    (site,) = tmp_path.glob('lib*/python*/site-packages')
+    find = (
+        f'import site; site.addsitedir({str(site)!r})\n'
+        "from importlib.util import find_spec; print(find_spec('dva_mm').origin)"
+    )
+    # Without the environment's own packages, of which this one may be one.
+    origin = run([sys.executable, '-S', '-c', find], cwd=built, PYTHONPATH='')
+    assert Path(origin.strip()) == built / 'dva_mm' / 'dva_mm' / '__init__.py'
+    assert (tmp_path / 'bin' / 'dva-mm').is_file()
+
+
 def test_an_installed_package_is_inherited_from_trained_and_tested(wheel: Path, tmp_path: Path):
     site, project = tmp_path / 'site', tmp_path / 'project'
     project.mkdir()
@@ -136,68 +149,6 @@ def test_an_installed_package_is_inherited_from_trained_and_tested(wheel: Path, 
         PYTHONPATH=str(site),
     )
     assert 'recall@1' in output.lower()
-
-
-def test_the_module_forwards_its_arguments(monkeypatch: pytest.MonkeyPatch):
-    calls = []
-    monkeypatch.setattr(command_line, 'train', lambda argv: calls.append(('train', argv)))
-    monkeypatch.setattr(command_line, 'test', lambda argv: calls.append(('test', argv)))
-    command_line.main(['train', 'a.py', '--amp'])
-    monkeypatch.setattr(sys, 'argv', ['dva_mm', 'test', 'a.py', 'b.pth'])
-    command_line.main()
-    assert calls == [('train', ['a.py', '--amp']), ('test', ['a.py', 'b.pth'])]
-
-
-@pytest.mark.parametrize('argv, code', [([], 2), (['evaluate', 'a.py'], 2), (['--help'], 0)])
-def test_the_module_says_how_it_is_used(
-    argv: list[str], code: int, capsys: pytest.CaptureFixture[str]
-):
-    with pytest.raises(SystemExit) as stopped:
-        command_line.main(argv)
-    output = capsys.readouterr()
-    assert stopped.value.code == code
-    assert 'python -m dva_mm test CONFIG CHECKPOINT' in (output.err if code else output.out)
-
-
-@pytest.mark.parametrize('script, first', [('train', ['a.py']), ('test', ['a.py', 'b c.pth'])])
-def test_distributed_scripts_call_torchrun(script: str, first: list[str], tmp_path: Path):
-    fake = tmp_path / 'bin' / 'python'
-    fake.parent.mkdir()
-    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    fake.chmod(0o755)
-    arguments = [*first, '4', '--cfg-options', 'x=1 2']
-
-    output = run(
-        [str(ROOT / 'tools' / f'dist_{script}.sh'), *arguments],
-        cwd=tmp_path,
-        PATH=f'{fake.parent}{os.pathsep}{os.environ["PATH"]}',
-        NNODES='2',
-        NODE_RANK='1',
-        MASTER_ADDR='10.0.0.1',
-        PORT='29501',
-    )
-
-    assert output.splitlines() == [
-        '-m',
-        'torch.distributed.run',
-        '--nnodes=2',
-        '--node_rank=1',
-        '--master_addr=10.0.0.1',
-        '--master_port=29501',
-        '--nproc_per_node=4',
-        str(ROOT / 'tools' / f'{script}.py'),
-        *first,
-        *['--launcher', 'pytorch', '--cfg-options', 'x=1 2'],
-    ]
-
-
-@pytest.mark.parametrize('script', ['train', 'test'])
-def test_distributed_scripts_say_how_they_are_used(script: str):
-    done = subprocess.run(
-        [ROOT / 'tools' / f'dist_{script}.sh', 'a.py'], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert f'dist_{script}.sh CONFIG ' in done.stderr
 
 
 def test_the_model_index_is_valid():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -141,13 +142,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
-    """Run a script of tools/ and return what it printed."""
+    """Run a script of tools/ and return what it printed, on both streams."""
 
     def run(name: str, *arguments: str | Path) -> str:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
         capsys.readouterr()
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
-        return capsys.readouterr().out
+        with suppress(SystemExit):
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        return ''.join(capsys.readouterr())
 
     return run
 
@@ -230,11 +232,14 @@ def test_testing_refuses_another_encoder_and_missing_files(
     lab: Lab, script: Callable[..., str], tmp_path: Path
 ):
     checkpoint = lab.folder / 'whole' / 'epoch_3.pth'
-    with pytest.raises(ValueError, match="pooling: trained on 'cls', present 'avg'"):
-        changed = [*options(lab, tmp_path / 'a'), 'model.backbone.pooling=avg']
-        script('test.py', lab.config, checkpoint, *changed)
-    with pytest.raises(FileNotFoundError, match='gone.pth does not exist'):
-        script('test.py', lab.config, tmp_path / 'gone.pth')
+    changed = [*options(lab, tmp_path / 'a'), 'model.backbone.pooling=avg']
+    printed = script('test.py', lab.config, checkpoint, *changed)
+    error = printed[printed.index('error: ') :]
+    assert "'cls'" in error and "'avg'" in error and 'Traceback' not in printed
+    log = Path(re.search(r'traceback: (.*)', error)[1])
+    assert 'Traceback (most recent call last)' in log.read_text()
+    printed = script('test.py', lab.config, tmp_path / 'gone.pth')
+    assert 'error: ' in printed and 'gone.pth' in printed
 
 
 def test_drawing_a_ranking_writes_a_picture_of_the_frozen_and_the_trained_model(

@@ -10,11 +10,12 @@ fi
 CONFIG=$1
 CHECKPOINT=$2
 GPUS=$3
+TOOLS=$(dirname "${BASH_SOURCE[0]}")
 
-exec python -m torch.distributed.run \
+exec python "$TOOLS/dist_run.py" \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$GPUS" \
-    "$(dirname "${BASH_SOURCE[0]}")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"
+    "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

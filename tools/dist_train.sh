@@ -11,22 +11,23 @@ if [ $# -lt 2 ]; then
 fi
 CONFIG=$1
 GPUS=$2
+TOOLS=$(dirname "${BASH_SOURCE[0]}")
 
-# In the background, so that a signal to this script reaches torchrun, which stops its processes.
-python -m torch.distributed.run \
+# In the background, so that a signal to this script reaches the starter, which stops its processes.
+python "$TOOLS/dist_run.py" \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$GPUS" \
-    "$(dirname "${BASH_SOURCE[0]}")/train.py" "$CONFIG" --launcher pytorch "${@:3}" &
-torchrun=$!
-trap 'kill "$torchrun" 2>/dev/null' TERM INT HUP
+    "$TOOLS/train.py" "$CONFIG" --launcher pytorch "${@:3}" &
+starter=$!
+trap 'kill "$starter" 2>/dev/null' TERM INT HUP
 status=0
-wait "$torchrun" || status=$?
-while kill -0 "$torchrun" 2>/dev/null; do wait "$torchrun" || status=$?; done
-if [ $status -ne 0 ]; then
-    echo "error: a training process ended early (see above), so all were stopped; the same" \
-        "command with --resume goes on from the newest checkpoint" >&2
+wait "$starter" || status=$?
+while kill -0 "$starter" 2>/dev/null; do wait "$starter" || status=$?; done
+if [ $status -ne 0 ] && [ $status -ne 2 ]; then
+    echo "All processes were stopped; the same command with --resume goes on from the newest" \
+        "checkpoint" >&2
 fi
 exit $status

@@ -1,6 +1,8 @@
 """Test a checkpoint: python tools/test.py configs/dva_demo.py CHECKPOINT"""
 
-from dva_mm.engine.launch import test
+import sys
+
+from dva_mm.__main__ import main
 
 if __name__ == '__main__':
-    test()
+    sys.exit(main(['test', *sys.argv[1:]]))

@@ -1,6 +1,8 @@
 """Train a model: python tools/train.py configs/dva_demo.py"""
 
-from dva_mm.engine.launch import train
+import sys
+
+from dva_mm.__main__ import main
 
 if __name__ == '__main__':
-    train()
+    sys.exit(main(['train', *sys.argv[1:]]))

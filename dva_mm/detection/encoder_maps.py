@@ -58,7 +58,7 @@ class EncoderMaps:
                 f'the source needs a FrozenViT, model.backbone is a {encoder.get("type")}'
             )
         data_preprocessor = dict(data_preprocessor or {})
-        frozen = {**encoder, 'ica': None, 'tuning': None}
+        frozen = {**encoder, 'tuning': None}
         if img_size is not None:
             frozen['img_size'] = img_size
         self.encoder: FrozenViT = MODELS.build(frozen).to(device).eval()

@@ -3,9 +3,10 @@
 import inspect
 import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import RUNNERS, DefaultScope
 from mmpretrain.registry import DATASETS, MODELS
 from torch.utils.data import Dataset
 
@@ -14,20 +15,75 @@ DATA_FIELDS = ('data_root', 'protocol', 'reader', 'val_classes')
 """Options that change all data sets at once."""
 
 
+_RUNNER_READS = (  # from the config, beside its parameters
+    *('runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn'),
+    *('compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
+)
+
+
 def merge_options(cfg: Config, options: dict | None) -> None:
     """Change a config as ``--cfg-options`` does, in place.
 
-    ``data_root``, ``protocol``, ``reader`` and ``val_classes`` change all data sets at once.
+    ``data_root``, ``protocol``, ``reader`` and ``val_classes`` change all data sets at once, also
+    as fields of the config itself. Of two settings of a field the later in this list holds: a data
+    set's in the config, all data sets' in the config, all data sets' in ``options``, a data set's
+    in ``options``.
+
+    Args:
+        cfg: A loaded config.
+        options: Values by dotted names, such as ``{'model.head.beta': 0.5}``.
+
+    Raises:
+        ValueError: If an option names no field of the config, MMEngine's Runner or a data set, or
+            would give the same images to several concatenated data sets.
+
+    >>> cfg = Config(dict(protocol='closed', train_dataloader=dict(dataset=dict(reader='cub'))))
+    >>> merge_options(cfg, {'data_root': 'birds'})
+    >>> cfg.train_dataloader.dataset
+    {'reader': 'cub', 'protocol': 'closed', 'data_root': 'birds'}
     """
     options = dict(options or {})
-    shared = {name: options.pop(name) for name in DATA_FIELDS if name in options}
+    runner = inspect.signature(RUNNERS.get(cfg.get('runner_type', 'Runner'))).parameters
+    known = {*cfg, *DATA_FIELDS, *runner, *_RUNNER_READS}
+    for name in options:
+        top = name.split('.')[0]
+        if top not in known:
+            close = get_close_matches(top, known, 1, 0)[0]
+            raise ValueError(f'--cfg-options {name}: no config has {top!r}; is it {close!r}?')
+    shared = {name: cfg.pop(name) for name in DATA_FIELDS if name in cfg}
+    shared |= {name: options.pop(name) for name in DATA_FIELDS if name in options}
+    for loader in LOADERS:
+        parts = data_sets(cfg, loader)
+        for name in {'data_root', 'reader'} & set(shared) if len(parts) > 1 else ():
+            raise ValueError(
+                f'{name}={shared[name]} would give the {len(parts)} concatenated data sets of '
+                f'{loader} the same images; set each by --cfg-options '
+                f'{loader}.dataset.datasets.0.{name}=...'
+            )
+        for data in parts:
+            data.update(shared)
     cfg.merge_from_dict(options)
-    for name in LOADERS:
-        if cfg.get(name):
-            cfg[name].dataset.update(shared)
 
 
-def prepare_data(cfg: Config) -> None:
+def data_sets(cfg: Config, *loaders: str) -> list[ConfigDict]:
+    """The configs of all data sets, or of some loaders', inside of MMEngine's wrappers.
+
+    >>> inner = dict(type='FineGrainedDataset')
+    >>> cfg = Config(dict(val_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=inner))))
+    >>> data_sets(cfg)
+    [{'type': 'FineGrainedDataset'}]
+    """
+
+    def leaves(data: ConfigDict) -> list[ConfigDict]:
+        inner = data.get('datasets') or ([data.dataset] if 'dataset' in data else [])
+        return [leaf for part in inner for leaf in leaves(part)] or [data]
+
+    return [
+        leaf for name in loaders or LOADERS if cfg.get(name) for leaf in leaves(cfg[name].dataset)
+    ]
+
+
+def check_datasets(cfg: Config) -> None:
     """Read every data set of a config before anything slow starts, and count the classes.
 
     ``num_classes`` of ``model.head``, where it is None or left out of a head that takes it, becomes

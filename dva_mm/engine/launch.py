@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py run: arguments -> config -> Runner."""
+"""What the commands train and test run: arguments -> config -> Runner."""
 
 import argparse
 import json
@@ -7,39 +7,25 @@ from pathlib import Path
 
 import torch
 import torch.distributed
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, init_dist, is_main_process
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from dva_mm.arguments import make_parser
 from dva_mm.config import load_config
+from dva_mm.files import check_writable, replace_atomically
+from dva_mm.screen import quieten
 
 from .checkpoint import find_resumable
-from .data import LOADERS, merge_options, prepare_data
+from .data import LOADERS, check_datasets, data_sets, merge_options
 from .publish import load_adapter
 
 
 def train(argv: list[str] | None = None) -> None:
-    """Train a config: ``tools/train.py CONFIG [options]``, with mmpretrain's options."""
-    parser = _parser('Train a model')
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        help='resume from this checkpoint; without a path, from the newest one in the work '
-        'directory that can be read (a run that has none yet starts anew)',
-    )
-    parser.add_argument('--no-validate', action='store_true', help='train without evaluation')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate by the actual over the base batch size',
-    )
-    parser.add_argument(
-        '--no-persistent-workers', action='store_true', help='start new workers each epoch'
-    )
-    args = parser.parse_args(argv)
+    """Train a config: ``dva-mm train CONFIG [options]``, with mmpretrain's options."""
+    args = make_parser('train').parse_args(argv)
     cfg = _load(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -61,7 +47,7 @@ def train(argv: list[str] | None = None) -> None:
                 f'--resume: {cfg.load_from} does not exist (several machines need a work directory '
                 'that they share)'
             )
-    prepare_data(cfg)
+    check_datasets(cfg)
     runner = _build_runner(cfg)
     runner.train()
     if is_main_process():
@@ -72,21 +58,15 @@ def train(argv: list[str] | None = None) -> None:
 
 
 def test(argv: list[str] | None = None) -> None:
-    """Test a checkpoint: ``tools/test.py CONFIG [CHECKPOINT] [options]``.
+    """Test a checkpoint: ``dva-mm test CONFIG [CHECKPOINT] [options]``.
 
     Prints the metrics and saves them as JSON. Without a checkpoint it tests the frozen encoder.
     """
-    parser = _parser('Test a model')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help="a run's .pth or a published .pth / .safetensors; left out: the frozen encoder",
-    )
-    parser.add_argument('--out', help='JSON file of the metrics; default: WORK_DIR/metrics.json')
-    args = parser.parse_args(argv)
+    args = make_parser('test').parse_args(argv)
     if args.checkpoint and not Path(args.checkpoint).is_file():
         raise FileNotFoundError(f'the checkpoint {args.checkpoint} does not exist')
     cfg = _load(args)
+    out = check_writable(args.out or Path(cfg.work_dir) / 'metrics.json', '--out')
     cfg.load_from = None
     # Testing embeds images: no training data, no proxies, no optimiser.
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
@@ -98,7 +78,7 @@ def test(argv: list[str] | None = None) -> None:
         if cfg.model.backbone.get('tuning'):
             cfg.model.backbone.tuning = None
     _start_processes(cfg)
-    prepare_data(cfg)
+    check_datasets(cfg)
     runner = _build_runner(cfg)
     if args.checkpoint:
         load_adapter(runner.model, args.checkpoint)
@@ -106,31 +86,12 @@ def test(argv: list[str] | None = None) -> None:
         runner.logger.info('no checkpoint given: testing the frozen encoder')
     metrics = runner.test()
     if is_main_process():
-        out = Path(args.out or Path(cfg.work_dir) / 'metrics.json')
-        out.parent.mkdir(parents=True, exist_ok=True)
         record = dict(config=args.config, checkpoint=args.checkpoint, metrics=metrics)
-        out.write_text(json.dumps(record, indent=2) + '\n')
+        with replace_atomically(out) as partial:
+            partial.write_text(json.dumps(record, indent=2) + '\n')
         for name, value in metrics.items():
             print(f'{name}: {value:.4f}')
         print(f'metrics: {out}')
-
-
-def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='a config file, or dva_mm::NAME.py')
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (GPU)')
-    parser.add_argument('--no-pin-memory', action='store_true', help='do not pin memory')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='change fields of the config, e.g. model.head.beta=0.5. data_root, protocol, '
-        'reader and val_classes change all data sets at once',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    return parser
 
 
 def _load(args: argparse.Namespace) -> Config:
@@ -143,10 +104,12 @@ def _load(args: argparse.Namespace) -> Config:
         loader.setdefault('persistent_workers', persistent and loader.get('num_workers', 0) > 0)
         loader.setdefault('collate_fn', ConfigDict(type='default_collate'))
     cfg.launcher = args.launcher
-    if args.work_dir:
-        cfg.work_dir = args.work_dir
-    elif not cfg.get('work_dir'):
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config.split('::')[-1]).stem)
+    work_dir = args.work_dir or cfg.get('work_dir')
+    if not work_dir:
+        name = Path(args.config.split('::')[-1]).stem
+        closed = 'closed' in [data.get('protocol') for data in data_sets(cfg)]
+        work_dir = Path('work_dirs') / (name + '_closed' * (closed and 'closed' not in name))
+    cfg.work_dir = str(check_writable(Path(work_dir) / 'run.log', '--work-dir').parent)
     if args.amp:
         if not torch.cuda.is_available():
             raise ValueError('--amp needs a GPU, and torch sees none; leave it out')
@@ -164,6 +127,9 @@ def _start_processes(cfg: Config) -> None:
     if cfg.launcher == 'none':
         return
     if torch.cuda.is_available():
+        processes, gpus = int(os.environ.get('LOCAL_WORLD_SIZE', 1)), torch.cuda.device_count()
+        if processes > gpus:
+            raise ValueError(f'{processes} processes on a machine with {gpus} GPUs: start {gpus}')
         init_dist(cfg.launcher, **cfg.env_cfg.dist_cfg)
         return
     if cfg.launcher != 'pytorch':
@@ -181,5 +147,13 @@ def _start_processes(cfg: Config) -> None:
     }
 
 
+class ScreenRunner(Runner):
+    """MMEngine's Runner, whose log of environment, config and hooks goes to the file alone."""
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the logger, and keep one-line messages and warnings on the screen."""
+        return quieten(super().build_logger(*args, **kwargs))
+
+
 def _build_runner(cfg: Config) -> Runner:
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else ScreenRunner.from_cfg(cfg)

@@ -1,5 +1,6 @@
 """What serves retrieval: published weights, and loading them beside the frozen encoder."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -109,3 +110,19 @@ def _backbone_alone(state: dict, filename: str, encoder: dict | None) -> dict:
             'adapters alone); publish it without --backbone'
         )
     return found
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write a run's weights alone: ``dva-mm publish CHECKPOINT OUT.safetensors``."""
+    parser = argparse.ArgumentParser(prog='dva-mm publish', description=main.__doc__)
+    parser.add_argument('checkpoint', help="a run's checkpoint")
+    parser.add_argument('out', help='file to write: .pth or .safetensors')
+    parser.add_argument('--with-head', action='store_true', help='keep the class proxies too')
+    parser.add_argument(
+        '--backbone',
+        action='store_true',
+        help='write the backbone alone, for model.backbone.pretrained (runs that train all of it)',
+    )
+    args = parser.parse_args(argv)
+    path = publish(args.checkpoint, args.out, args.with_head, args.backbone)
+    print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')

@@ -7,12 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-from PIL import Image
 from tqdm import tqdm
 
 from dva_mm.datasets.boxes import clip_box
-from dva_mm.datasets.exif import image_size
+from dva_mm.datasets.image import image_size, read_image
 
 MISSING, DAMAGED = 'missing images', 'unreadable or truncated images'
 OVER_EDGE = 'boxes over the edge'
@@ -47,26 +45,13 @@ def inspect_image(path: str | Path, fast: bool = False) -> ImageFacts:
             width, height = image_size(path)
             return ImageFacts((height, width))
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        size = _decode(path)
-        try:
-            with Image.open(path) as image:
-                image.load()  # OpenCV pads a JPEG that is cut off, and tells the terminal alone
-        except Image.DecompressionBombError:  # Pillow's limit is not training's
-            pass
+        size = read_image(path).shape[:2]
     except FileNotFoundError:
         return ImageFacts(fault=MISSING)
     # Decoders of damaged files raise nearly anything, SyntaxError and struct.error among it.
     except Exception as error:
         return ImageFacts(size, digest, f'{DAMAGED}: {error}')
     return ImageFacts(size, digest)
-
-
-def _decode(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image as the loader of training decodes it."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError('OpenCV cannot decode it')
-    return image.shape[:2]
 
 
 def inspect_images(

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
-from dva_mm.datasets.exif import turn_upright
+from dva_mm.datasets.image import read_image
 
 RIGHT, WRONG, QUERY = (38, 160, 70), (208, 48, 48), (70, 70, 70)
 
@@ -69,5 +69,4 @@ def draw_ranking(
 
 
 def _read(path: str) -> Image.Image:
-    with Image.open(path) as image:
-        return turn_upright(image).convert('RGB')
+    return Image.fromarray(read_image(path)[..., ::-1])

@@ -16,7 +16,7 @@ def plain_encoder() -> Callable[..., FrozenViT]:
     """Make a frozen encoder in which nothing trains."""
 
     def make(arch: str | dict, img_size: int, pretrained: bool | str = False, **options):
-        return FrozenViT(arch, pretrained, img_size, ica=None, **options)
+        return FrozenViT(arch, pretrained, img_size, tuning=None, **options)
 
     return make
 

@@ -48,7 +48,7 @@ def test_the_map_is_cut_to_each_images_own_size():
 
 
 def test_what_decides_on_the_boxes_is_in_the_options(plain_encoder):
-    trained = ENCODER | dict(ica=dict(rank=-1))  # would be refused, were it built
+    trained = ENCODER | dict(tuning=dict(type='ICA', rank=-1))  # would be refused, were it built
     maps = EncoderMaps(trained, RGB, lambda *args: None, keep=0.9, img_size=64)
     info = plain_encoder('test_vit', 64).encoder_info()
     assert {**maps.options['encoder'], 'fingerprint': ''} == {**info, 'fingerprint': ''}

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from tiny_data import write_config, write_cub, write_weights
 
 from dva_mm import load_config
-from dva_mm.engine.launch import prepare_data
+from dva_mm.engine.data import check_datasets
 
 RUNS = count()
 
@@ -36,7 +36,7 @@ def make_runner(config_file: Path) -> Callable[..., Runner]:
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             if cfg.get(name):
                 cfg[name].collate_fn = dict(type='default_collate')
-        prepare_data(cfg)
+        check_datasets(cfg)
         return Runner.from_cfg(cfg)
 
     return make

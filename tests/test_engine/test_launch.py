@@ -10,12 +10,10 @@ import torch
 from mmengine.config import Config
 from tiny_data import write_cub, write_folder
 
-from dva_mm.config import load_config
 from dva_mm.engine import launch
 from dva_mm.models import FrozenViT
 
 RUNS = count()
-SHARES = dict(train=0.5, val=0.34)
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -57,9 +55,10 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize('command', [launch.train, launch.test])
 def test_data_options_reach_every_data_set(configured: Callable, tmp_path: Path, command: Callable):
-    root = write_folder(tmp_path / 'images', dict(a=12, b=12, c=12, d=12))
+    root = write_folder(tmp_path / 'my images', dict(a=12, b=12, c=12, d=12))
     options = [f'data_root={root}', 'reader=folder', 'protocol=closed']
     cfg = configured('--cfg-options', *options, command=command)
+    assert cfg.work_dir == 'work_dirs/tiny_closed'
     used = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
     assert len(used) == (3 if command is launch.train else 1)
     for dataset in used:
@@ -89,96 +88,6 @@ def test_held_out_classes_leave_training_by_one_option(configured: Callable, com
 
 
 @pytest.mark.usefixtures('no_model')
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        (['val_dataloader.dataset.val_classes=0.34'], 'val_classes is 0.34 and 0.0'),
-        (
-            [f'{side}_dataloader.dataset.val_classes={n}' for side, n in SHARES.items()],
-            'val_classes is 0.34 and 0.5',
-        ),
-        (
-            ['val_classes=0.34', 'train_dataloader.dataset.protocol=closed'],
-            'protocol is open and closed',
-        ),
-        (
-            ['val_classes=0.34', 'train_dataloader.dataset.reader=nabirds'],
-            'reader is cub and nabirds',
-        ),
-        (
-            ['val_classes=0.34', 'train_dataloader.dataset.data_root=other'],
-            'data_root is .*ten and .*other',
-        ),
-    ],
-)
-def test_validation_on_classes_that_train_is_refused(
-    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list, message: str
-):
-    monkeypatch.chdir(tmp_path)
-    for name in ('ten', 'other'):
-        root = write_cub(tmp_path / name, num_classes=10, images_per_class=2)
-        (root / 'hierarchy.txt').write_text('1 0\n')  # NABirds as well
-    roots = [f'{name}.dataset.data_root=ten' for name in LOADERS]
-    arguments = ['--cfg-options', *roots, 'val_dataloader.dataset.split=val', *options]
-    with pytest.raises(ValueError, match=f"val_dataloader .*split='val'.*{message}") as error:
-        launch.train([str(config_file), *arguments])
-    assert '--cfg-options val_classes=0.34' in str(error.value)
-
-
-def test_the_same_folder_by_another_name_is_the_same(configured: Callable, tmp_path: Path):
-    root = write_cub(tmp_path / 'ten', num_classes=10, images_per_class=2)
-    cfg = configured(
-        *('--cfg-options', 'val_classes=0.34', 'val_dataloader.dataset.split=val'),
-        *(f'{name}.dataset.data_root={root}' for name in LOADERS[1:]),
-        'train_dataloader.dataset.data_root=./ten/',
-    )
-    assert cfg.train_dataloader.dataset.data_root != cfg.val_dataloader.dataset.data_root
-
-
-@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ConcatDataset'])
-def test_held_out_classes_are_looked_for_inside_of_wrappers(
-    config_file: Path, tmp_path: Path, wrapper: str
-):
-    root = write_cub(tmp_path / 'ten', num_classes=10, images_per_class=2)
-    cfg = load_config(config_file)
-    launch.merge_options(
-        cfg,
-        {'data_root': str(root), 'val_classes': 0.34, 'val_dataloader.dataset.split': 'val'},
-    )
-    inner = cfg.train_dataloader.dataset
-    parts = dict(dataset=inner, times=2) if wrapper == 'RepeatDataset' else dict(datasets=[inner])
-    cfg.train_dataloader.dataset = dict(type=wrapper, **parts)
-    launch.prepare_data(cfg)
-    inner.val_classes = 0.5
-    parts = dict(dataset=inner, times=2) if wrapper == 'RepeatDataset' else dict(datasets=[inner])
-    cfg.train_dataloader.dataset = dict(type=wrapper, **parts)
-    cfg.model.head.num_classes = None
-    with pytest.raises(ValueError, match='val_classes is 0.34 and 0.5'):
-        launch.prepare_data(cfg)
-
-
-def test_other_options_change_their_own_field(configured: Callable, tmp_path: Path):
-    other = write_cub(tmp_path / 'other', num_classes=4)
-    cfg = configured(
-        '--cfg-options', 'model.head.beta=0.25', f'test_dataloader.dataset.data_root={other}'
-    )
-    assert cfg.model.head.beta == 0.25
-    assert cfg.test_dataloader.dataset.data_root == str(other)
-    assert cfg.val_dataloader.dataset.data_root != str(other)
-
-
-def test_the_classes_are_counted(configured: Callable):
-    assert configured().model.head.num_classes == 3
-    assert configured('--cfg-options', 'model.head.num_classes=3').model.head.num_classes == 3
-
-
-@pytest.mark.usefixtures('no_model')
-def test_a_wrong_number_of_classes_is_refused_before_the_model_is_built(config_file: Path):
-    with pytest.raises(ValueError, match=r'num_classes is 5, but the training set has 3 classes'):
-        launch.train([str(config_file), '--cfg-options', 'model.head.num_classes=5'])
-
-
-@pytest.mark.usefixtures('no_model')
 @pytest.mark.parametrize('command', [launch.train, launch.test])
 def test_a_wrong_data_root_is_refused_before_the_model_is_built(
     config_file: Path, tmp_path: Path, command: Callable
@@ -186,33 +95,52 @@ def test_a_wrong_data_root_is_refused_before_the_model_is_built(
     arguments = ['--work-dir', str(tmp_path / 'run'), '--cfg-options', f'data_root={tmp_path}/gone']
     with pytest.raises(FileNotFoundError) as error:
         command([str(config_file), *arguments])
-    message = str(error.value)
-    assert f'CUB-200-2011 not found: {tmp_path}/gone has no images' in message
-    assert 'Official source: https://' in message and 'Expected layout' in message
-    assert '--cfg-options data_root=FOLDER' in message
+    assert f'{tmp_path}/gone' in str(error.value) and 'data_root=FOLDER' in str(error.value)
     assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.usefixtures('no_model')
 def test_missing_files_are_refused_before_the_model_is_built(config_file: Path, tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match='gone.pth does not exist'):
+    with pytest.raises(FileNotFoundError, match='gone.pth'):
         launch.test([str(config_file), str(tmp_path / 'gone.pth')])
-    with pytest.raises(FileNotFoundError, match='--resume: .*gone.pth does not exist'):
+    with pytest.raises(FileNotFoundError, match='gone.pth'):
         launch.train([str(config_file), '--resume', str(tmp_path / 'gone.pth')])
-    with pytest.raises(FileNotFoundError, match='There is no config .*gone.py'):
-        launch.train([str(tmp_path / 'gone.py')])
 
 
-@pytest.mark.parametrize('command', [launch.train, launch.test])
-def test_amp_needs_a_gpu(
-    config_file: Path, monkeypatch: pytest.MonkeyPatch, no_model: None, command: Callable
+@pytest.mark.usefixtures('no_model')
+@pytest.mark.parametrize('option', ['--work-dir', '--out'])
+def test_a_folder_that_cannot_be_written_is_refused_at_once(
+    config_file: Path, tmp_path: Path, option: str
+):
+    (tmp_path / 'file').touch()
+    command = launch.train if option == '--work-dir' else launch.test
+    with pytest.raises(ValueError, match=f'{option} .*{tmp_path}/file'):
+        command([str(config_file), option, str(tmp_path / 'file' / 'x')])
+
+
+def test_more_processes_than_gpus_are_refused(config_file: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(launch, 'init_dist', lambda *_, **__: pytest.fail('joins the others'))
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '3')
+    with pytest.raises(ValueError, match='3 .*2'):
+        launch.train([str(config_file), '--launcher', 'pytorch'])
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_other_launchers_than_torchrun_need_gpus(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
 ):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(ValueError, match='--amp needs a GPU'):
-        command([str(config_file), '--amp'])
+    with pytest.raises(ValueError, match=f'--launcher {launcher} .*dist_train.sh'):
+        launch.train([str(config_file), '--launcher', launcher])
 
 
-def test_amp_with_a_gpu(configured: Callable, monkeypatch: pytest.MonkeyPatch):
+def test_amp_needs_a_gpu(configured: Callable, config_file: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for command in (launch.train, launch.test):
+        with pytest.raises(ValueError, match='--amp'):
+            command([str(config_file), '--amp'])
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     cfg = configured('--amp')
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
@@ -226,6 +154,13 @@ def test_work_dir_defaults_to_the_name_of_the_config(configured: Callable, confi
     assert configured().work_dir == 'work_dirs/tiny'
     assert configured('--cfg-options', 'work_dir=mine').work_dir == 'mine'
     assert configured('--cfg-options', 'work_dir=mine', '--work-dir', 'yours').work_dir == 'yours'
+    assert configured('--cfg-options', 'work_dir=a b').work_dir == 'a b'
+    for name, expected in (('mine', 'mine_closed'), ('tiny_closed', 'tiny_closed')):
+        child = Path(f'{name}.py')
+        child.write_text(f"_base_ = {str(config_file)!r}\nprotocol = 'closed'\n")
+        cfg = configured(config=child)
+        assert cfg.work_dir == f'work_dirs/{expected}'
+        assert {cfg[loader].dataset.protocol for loader in LOADERS} == {'closed'}
 
 
 def test_no_validate_drops_the_evaluation_alone(configured: Callable):
@@ -234,26 +169,20 @@ def test_no_validate_drops_the_evaluation_alone(configured: Callable):
     assert cfg.test_dataloader and cfg.test_evaluator
 
 
-def test_loaders_get_defaults_that_fit_the_number_of_workers(configured: Callable):
+def test_loaders_get_defaults_that_fit_workers_and_gpu(
+    configured: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     workers = '--cfg-options', 'train_dataloader.num_workers=2'
-    cfg = configured(*workers)
-    assert cfg.train_dataloader.persistent_workers is True
-    assert cfg.val_dataloader.persistent_workers is False
-    assert cfg.train_dataloader.collate_fn.type == 'default_collate'
-    cfg = configured('--no-persistent-workers', *workers)
-    assert cfg.train_dataloader.persistent_workers is False
-    cfg = configured('--cfg-options', 'train_dataloader.collate_fn.type=pseudo_collate')
-    assert cfg.train_dataloader.collate_fn.type == 'pseudo_collate'
-
-
-def test_memory_is_pinned_beside_a_gpu(configured: Callable, monkeypatch: pytest.MonkeyPatch):
-    for gpu, arguments, pinned in (
-        (False, [], False),
-        (True, [], True),
-        (True, ['--no-pin-memory'], False),
-    ):
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda gpu=gpu: gpu)
-        assert configured(*arguments).train_dataloader.pin_memory is pinned
+    train, val, _ = (configured(*workers)[name] for name in LOADERS)
+    assert (train.persistent_workers, val.persistent_workers) == (True, False)
+    assert train.collate_fn.type == 'default_collate' and train.pin_memory is True
+    changed = [*workers, 'train_dataloader.collate_fn.type=pseudo_collate']
+    train = configured('--no-persistent-workers', '--no-pin-memory', *changed).train_dataloader
+    assert (train.persistent_workers, train.pin_memory) == (False, False)
+    assert train.collate_fn.type == 'pseudo_collate'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert configured().train_dataloader.pin_memory is False
 
 
 def test_resume_without_a_checkpoint_starts_anew(configured: Callable, tmp_path: Path):
@@ -270,7 +199,7 @@ def test_resume_without_a_checkpoint_starts_anew(configured: Callable, tmp_path:
 def test_auto_scale_lr_needs_a_base_batch_size(configured: Callable, config_file: Path):
     assert configured().auto_scale_lr.enable is False
     assert configured('--auto-scale-lr').auto_scale_lr.enable is True
-    with pytest.raises(ValueError, match=r'needs auto_scale_lr=dict\(base_batch_size=...\)'):
+    with pytest.raises(ValueError, match='base_batch_size'):
         launch.train([str(config_file), '--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'])
 
 
@@ -314,6 +243,9 @@ def test_a_run_without_workers_or_evaluation_at_a_scaled_learning_rate(
     assert checkpoint == str(tmp_path / 'epoch_1.pth')
     text = Path(re.search('^log: (.*)$', printed, re.M)[1]).read_text()
     assert 'Epoch(train)' in text and 'Epoch(val)' not in text and 'frozen encoder' not in text
+    for of_file in ('System environment:', 'train_dataloader = dict(', 'before_train_epoch:'):
+        assert of_file in text and of_file not in printed
+    assert 'Epoch(train)' in printed and 'trainable parameters: ' in printed
     groups = torch.load(checkpoint, weights_only=True)['optimizer']['param_groups']
     # Batch 6 of base batch 24: a quarter of 0.1; proxies ten times as much.
     assert sorted(group['initial_lr'] for group in groups) == pytest.approx([0.025, 0.25])

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 import torch
 from pytorch_metric_learning import distances, losses, miners, reducers, regularizers

@@ -1,1 +1,0 @@
-from .image import exif_orientation  # noqa: F401

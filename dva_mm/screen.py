@@ -1,0 +1,25 @@
+"""What of the log is shown on the screen; the file of a run has all of it."""
+
+import logging
+
+_NOISE = ('Distributed training is not used', '"FileClient"', '"HardDiskBackend"')
+
+
+def quieten(logger: logging.Logger) -> logging.Logger:
+    """Let the logger's streams show :func:`is_for_screen`'s part alone; its files keep all."""
+    for handler in logger.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.addFilter(is_for_screen)
+    return logger
+
+
+def is_for_screen(record: logging.LogRecord) -> bool:
+    """Keep warnings, errors, and what says its word in one line.
+
+    Reports of the environment, the config, the hooks and each initialised weight have several.
+
+    >>> is_for_screen(logging.makeLogRecord(dict(msg='Config:\\nmodel = ...', levelno=20)))
+    False
+    """
+    text = record.getMessage().strip()
+    return not text.startswith(_NOISE) and (record.levelno > logging.INFO or '\n' not in text)
