@@ -3,8 +3,8 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from conftest import FAMILIES
 from safetensors.torch import save_file
+from tiny_vits import FAMILIES
 
 from dva_mm.models import FrozenViT, timm_vit
 

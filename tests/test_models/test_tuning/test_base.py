@@ -6,9 +6,9 @@ import importlib.util
 import pytest
 import torch
 import torch.nn as nn
-from conftest import FAMILIES
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
+from tiny_vits import FAMILIES
 
 from dva_mm.engine.checkpoint import check_encoder
 from dva_mm.engine.optim import TrainableOptimWrapperConstructor
