@@ -90,10 +90,11 @@ def _is_first_to_fail(rank: int | None) -> bool:
     """Tell whether no other process of this machine has asked; torchrun gives them a folder."""
     file = os.environ.get('TORCHELASTIC_ERROR_FILE')
     if rank is None or not file:
-        return not rank
+        time.sleep(3 if rank else 0)  # the launcher may end this process for the first one's end
+        return True
     try:
         (Path(file).parents[1] / 'failed').touch(exist_ok=False)
-    except OSError:
+    except FileExistsError:
         return False
     return True
 
