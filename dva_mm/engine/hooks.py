@@ -118,7 +118,7 @@ class FrozenBaselineHook(Hook):
 
     Adapters start at zero, so the first is the frozen encoder; prompts, a neck and other backbones
     do not, and the log then says 'before training'. Other hooks do not see this evaluation: it is
-    no epoch's, never the best, and in no curve.
+    no epoch's and never the best. Its scalars are named ``before_training/...``.
 
     >>> hook = FrozenBaselineHook()
     """
@@ -145,6 +145,8 @@ class FrozenBaselineHook(Hook):
             self.title = 'before training'
         runner.logger.info(f'evaluating before the first step: {self.title}')
         self.frozen = _evaluate(runner)
+        scalars = {f'before_training/{name}': value for name, value in self.frozen.items()}
+        runner.visualizer.add_scalars(scalars, step=0)
         runner.logger.info(f'{self.title}: {_line(self.frozen)}')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

@@ -31,7 +31,7 @@ def set_resume(cfg: Config, choice: str | None) -> None:
 
     >>> cfg = Config(dict(work_dir='/nowhere', load_from='dva.pth'))
     >>> set_resume(cfg, 'auto')
-    --resume: no checkpoint of /nowhere yet, starting anew
+    --resume: no checkpoint in /nowhere yet, starting anew
     >>> cfg.resume, cfg.load_from
     (False, 'dva.pth')
     """
@@ -50,7 +50,7 @@ def set_resume(cfg: Config, choice: str | None) -> None:
         raise found[0]
     cfg.resume = found[0] is not None
     if not cfg.resume:
-        print_log(f'--resume: no checkpoint of {cfg.work_dir} yet, starting anew')
+        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
     elif not Path(found[0]).is_file():
         raise FileNotFoundError(f'--resume: {found[0]} does not exist on this machine; share it')
     else:
@@ -78,7 +78,8 @@ def find_resumable(files: list[Path]) -> str | None:
         except FileNotFoundError:
             raise FileNotFoundError(f'--resume: {path} does not exist') from None
         except UNREADABLE as error:
-            fault = f'cannot be read: {str(error).strip().split(chr(10))[0]}'
+            reason = str(error).strip().split('\n')[0] or type(error).__name__
+            fault = f'cannot be read: {reason}'
         faults.append(f'{path} {fault}')
         print_log(f'--resume: {faults[-1]}', logger='current')
     if faults:

@@ -193,27 +193,26 @@ def test_a_single_changed_value_of_the_encoder_is_noticed(
     check_encoder(build(), checkpoint)
 
 
-@pytest.mark.parametrize('content', [dict(meta={}), dict(meta=None), {}])
-def test_a_foreign_checkpoint_is_refused(
-    trained: Runner, build: Build, tmp_path: Path, content: dict
+@pytest.mark.parametrize('content', [dict(meta={}), dict(meta=None), {}, None, 'list'])
+def test_a_foreign_or_missing_checkpoint_is_refused(
+    trained: Runner, build: Build, tmp_path: Path, content: dict | str | None
 ):
-    state = torch.load(last(trained), weights_only=True)['state_dict']
-    torch.save(dict(state_dict=state, **content), tmp_path / 'foreign.pth')
-    for message in refusals(build(), str(tmp_path / 'foreign.pth')):
-        assert 'model.backbone.pretrained' in message
-
-
-@pytest.mark.parametrize('name', ['list.pth', 'plain.pth', 'plain.safetensors', 'torn.safetensors'])
-def test_files_that_are_no_checkpoint_are_refused(build: Build, tmp_path: Path, name: str):
-    content = [1] if name == 'list.pth' else dict(weight=torch.zeros(2))
-    (save_file if name == 'plain.safetensors' else torch.save)(content, tmp_path / name)
-    with pytest.raises(ValueError, match=name):
-        load_adapter(build(), str(tmp_path / name))
-    (tmp_path / name).write_bytes(b'')
-    with pytest.raises(ValueError, match=name):
-        load_adapter(build(), str(tmp_path / name))
-    with pytest.raises(FileNotFoundError, match='gone'):
-        load_adapter(build(), str(tmp_path / name.replace(name[:4], 'gone')))
+    file, plain = tmp_path / 'foreign.pth', dict(weight=torch.zeros(2))
+    if isinstance(content, dict):
+        state = torch.load(last(trained), weights_only=True)['state_dict']
+        torch.save(dict(state_dict=state, **content), file)
+        for message in refusals(build(), str(file)):
+            assert 'model.backbone.pretrained' in message
+    torch.save([1] if content == 'list' else plain, file)
+    save_file(plain, tmp_path / 'foreign.safetensors')
+    for foreign in (file, tmp_path / 'foreign.safetensors'):
+        for _ in range(2):
+            with pytest.raises(ValueError, match=foreign.name):
+                load_adapter(build(), str(foreign))
+            foreign.write_bytes(b'')
+        foreign.unlink()
+        with pytest.raises(FileNotFoundError, match=foreign.name):
+            load_adapter(build(), str(foreign))
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
