@@ -1,21 +1,28 @@
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['dva_mm'], allow_failed_imports=False)
 
+# By name, so that a config that inherits can change or add one; NAME=None switches one off.
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=20),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # Two are kept, so that a kill while one is written leaves the other.
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    # Two are kept, so that a kill while one is written leaves the other. Of all retrieval metrics,
+    # greater is better: save_best='retrieval/Recall@1' needs no rule.
+    checkpoint=dict(
+        type='CheckpointHook',
+        interval=1,
+        max_keep_ckpts=2,
+        greater_keys=['retrieval/', 'accuracy/'],
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    trainable_parameters=dict(type='TrainableParametersHook'),
+    frozen_baseline=dict(type='FrozenBaselineHook'),
+    epoch_seed=dict(type='EpochSeedHook'),
+    non_finite_loss=dict(type='NonFiniteLossHook'),
+    resumed_schedule=dict(type='ResumedScheduleHook'),
+    encoder_check=dict(type='EncoderCheckHook'),
+    adapter_checkpoint=dict(type='AdapterCheckpointHook'),
 )
-custom_hooks = [
-    dict(type='TrainableParametersHook'),
-    dict(type='FrozenBaselineHook'),
-    dict(type='EpochSeedHook'),
-    dict(type='NonFiniteLossHook'),
-    dict(type='AdapterCheckpointHook'),
-]
 
 env_cfg = dict(
     cudnn_benchmark=False,

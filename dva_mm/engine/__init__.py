@@ -1,13 +1,16 @@
-from .checkpoint import AdapterCheckpointHook
+from .checkpoint import AdapterCheckpointHook, EncoderCheckHook
 from .hooks import EpochSeedHook, FrozenBaselineHook, NonFiniteLossHook, TrainableParametersHook
 from .optim import TrainableOptimWrapperConstructor
 from .publish import load_adapter, publish
+from .resume import ResumedScheduleHook
 
 __all__ = [
     'AdapterCheckpointHook',
+    'EncoderCheckHook',
     'EpochSeedHook',
     'FrozenBaselineHook',
     'NonFiniteLossHook',
+    'ResumedScheduleHook',
     'TrainableOptimWrapperConstructor',
     'TrainableParametersHook',
     'load_adapter',

@@ -1,182 +1,225 @@
 """Checkpoints that hold what trains, and know the pre-trained encoder they belong to."""
 
 import pickle
-from pathlib import Path
+from contextlib import suppress
 
 import numpy as np
-import torch
 import torch.nn as nn
-from mmengine.hooks import Hook
-from mmengine.logging import print_log
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from dva_mm.models import FrozenViT
-
-# What ends the reading of a truncated or foreign file, by torch.load.
-_UNREADABLE = (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError)
+# Exceptions torch.load raises for truncated, corrupt and foreign files.
+UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError)
 
 
-def _encoders(model: nn.Module) -> dict[str, FrozenViT]:
-    """The frozen encoders of a model by their prefix in its state dict."""
-    named = model.named_modules()
-    return {f'{name}.' if name else '': m for name, m in named if isinstance(m, FrozenViT)}
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the model inside a distributed wrapper, or the model itself.
+
+    >>> unwrap(nn.Identity())
+    Identity()
+    """
+    return model.module if is_model_wrapper(model) else model
+
+
+def _encoders(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the encoders that describe themselves, by their prefix in the state dict."""
+    named = [(f'{name}.' if name else '', module) for name, module in model.named_modules()]
+    return {prefix: module for prefix, module in named if hasattr(module, 'encoder_info')}
 
 
 def frozen_names(model: nn.Module) -> set[str]:
-    """Names of the state dict's tensors that belong to a frozen encoder."""
-    return {
-        prefix + name
-        for prefix, encoder in _encoders(model).items()
-        for name in encoder.base_names()
-    }
+    """Return the names of the state dict's tensors that belong to a frozen encoder.
+
+    >>> frozen_names(nn.Linear(2, 2))
+    set()
+    """
+    return {prefix + name for prefix, e in _encoders(model).items() for name in e.base_names()}
 
 
 def encoder_info(model: nn.Module) -> dict[str, dict]:
-    """``FrozenViT.encoder_info`` of each frozen encoder, by its prefix."""
+    """Return ``encoder_info()`` of each encoder that has it, by its prefix in the state dict.
+
+    >>> encoder_info(nn.Linear(2, 2))
+    {}
+    """
     return {prefix: encoder.encoder_info() for prefix, encoder in _encoders(model).items()}
 
 
 def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpoint') -> None:
-    """Refuse a checkpoint of another frozen encoder, another tuning or other adapters.
+    """Refuse a checkpoint of another encoder or another tuning than the model's.
 
     Args:
-        model: The model to load into.
-        checkpoint: With ``state_dict`` and ``meta``.
-        source: What to call the checkpoint in the error.
+        model: Model to load into.
+        checkpoint: With ``meta``, whose ``encoder`` is :func:`encoder_info` of the trained model.
+        source: Name of the checkpoint in the error. Defaults to 'the checkpoint'.
 
     Raises:
-        ValueError: naming each field that differs.
+        ValueError: With each field that differs, nested ones as ``tuning.rank``, and both values.
+
+    >>> check_encoder(nn.Linear(2, 2), dict(meta=dict(encoder={})))
     """
     present = encoder_info(model)
-    if not present:
-        return
-    trained_on = checkpoint.get('meta', {}).get('encoder')
-    if trained_on is None:
+    trained = (checkpoint.get('meta') or {}).get('encoder')
+    if trained is None and present:
         raise ValueError(
-            f'{source} does not say which frozen encoder it was trained on, so it was not saved '
-            'by dva_mm; pre-trained weights of the encoder itself go into model.backbone.pretrained'
+            f'{source} does not say which encoder it was trained with, so it was not saved by '
+            'dva_mm; pre-trained weights of the encoder itself go into model.backbone.pretrained'
         )
-    for prefix, info in present.items():
-        saved = trained_on.get(prefix, {})
-        differs = {
-            field: f'{field}: trained on {saved.get(field)!r}, present {value!r}'
-            for field, value in info.items()
-            if saved.get(field) != value  # absent stands for None
-        }
-        if list(differs) == ['tuning']:
-            raise ValueError(
-                f'{source} was trained with another tuning of the encoder than the one present:\n  '
-                f'{differs["tuning"]}\nSet model.backbone.tuning to what it was trained with'
-            )
-        if differs:
-            raise ValueError(
-                f'{source} was trained on another frozen encoder than the one present:\n  '
-                + '\n  '.join(differs.values())
-                + '\nBuild the model with the encoder (model.backbone: arch, img_size, pooling, '
-                'pretrained) it was trained on'
-            )
-    frozen = frozen_names(model)
-    wanted, saved = (
-        {n: t for n, t in state.items() if n.startswith(tuple(present)) and n not in frozen}
-        for state in (model.state_dict(), checkpoint['state_dict'])
-    )
-    if found := difference(saved, wanted):
+    saved, own = _fields(trained or {}), _fields(present)
+    differs = [
+        f'{name}: trained with {saved.get(name)!r}, the model has {own.get(name)!r}'
+        for name in [*own, *(name for name in saved if name not in own)]
+        if saved.get(name) != own.get(name)
+    ]
+    if differs:
         raise ValueError(
-            f'{source} holds other adapters than the model: {found}. Set model.backbone.tuning to '
-            'what it was trained with'
+            '\n  '.join([f'{source} does not belong to the encoder of the model:', *differs])
+            + '\nSet model.backbone to what it was trained with: arch, img_size, pooling and '
+            'pretrained for the encoder, tuning for what trains in it'
         )
 
 
-def difference(saved: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
-    """In how many names and shapes two states differ, and the first; empty when in none."""
+def _fields(value: object, name: str = '') -> dict[str, object]:
+    """Flatten nested dicts to ``outer.inner`` names; tuples become lists, as JSON makes them."""
+    if not isinstance(value, dict):
+        return {name: list(value) if isinstance(value, tuple) else value}
+    prefix = name and f'{name.removesuffix(".")}.'
+    return {k: v for key, item in value.items() for k, v in _fields(item, prefix + key).items()}
 
-    def shape(state: dict[str, Tensor], name: str) -> tuple[int, ...] | str:
-        return tuple(state[name].shape) if name in state else 'absent'
 
-    names = sorted(saved.keys() | wanted.keys())
-    odd = [name for name in names if shape(saved, name) != shape(wanted, name)]
-    if not odd:
-        return ''
-    return (
-        f'{len(odd)} tensors differ, first {odd[0]}: saved {shape(saved, odd[0])}, '
-        f'model {shape(wanted, odd[0])}'
-    )
+def check_tensors(saved: dict, wanted: dict, source: str) -> None:
+    """Refuse tensors that are missing, left over, of another shape or type, or not finite.
+
+    Floating-point tensors may have another width than the model's.
+
+    Args:
+        saved: Tensors of a file by name.
+        wanted: Tensors of the model by name.
+        source: Name of the file in the error.
+
+    Raises:
+        ValueError: With the number of such tensors, and the name and fault of the first.
+
+    >>> import torch
+    >>> check_tensors(dict(w=torch.ones(2).half()), dict(w=torch.zeros(2)), 'dva.pth')
+    """
+    faults = {name: _fault(saved.get(name), wanted.get(name)) for name in {**wanted, **saved}}
+    if faults := sorted(item for item in faults.items() if item[1]):
+        raise ValueError(
+            f'{source} does not fit: {len(faults)} tensors differ or are damaged, first '
+            f'{faults[0][0]}: {faults[0][1]}. Use the config it was trained with, and a whole file'
+        )
+
+
+def _fault(saved: Tensor | None, wanted: Tensor | None) -> str:
+    shapes = [tuple(t.shape) if isinstance(t, Tensor) else 'absent' for t in (saved, wanted)]
+    if shapes[0] != shapes[1]:
+        return f'saved {shapes[0]}, model {shapes[1]}'
+    if saved.dtype != wanted.dtype and not (saved.is_floating_point() * wanted.is_floating_point()):
+        return f'saved {saved.dtype}, model {wanted.dtype}'
+    bad = int((~saved.float().isfinite()).sum()) if saved.is_floating_point() else 0
+    return f'{bad} of {saved.numel()} values are NaN or infinite' if bad else ''
+
+
+@HOOKS.register_module()
+class EncoderCheckHook(Hook):
+    """Check each checkpoint that a Runner loads, and lend it the frozen tensors of the model.
+
+    It comes before EMAHook, which needs a complete state.
+
+    >>> hook = EncoderCheckHook()
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check encoder, tuning and tensors, then add the frozen tensors.
+
+        Raises:
+            ValueError: As :func:`check_encoder` and :func:`check_tensors` do. What else is missing
+                or left over outside of the encoder, MMEngine tells.
+        """
+        model, source = unwrap(runner.model), runner.cfg.get('load_from') or 'the checkpoint'
+        check_encoder(model, checkpoint, source)
+        state, own = checkpoint.get('state_dict', {}), model.state_dict()
+        frozen, inside = frozen_names(model), tuple(_encoders(model))
+        names = {n for n in {**own, **state} if n.startswith(inside) and n not in frozen}
+        names |= {n for n in state.keys() & own.keys() if state[n].shape == own[n].shape}
+        check_tensors(*({n: t for n, t in s.items() if n in names} for s in (state, own)), source)
+        averaged = checkpoint.get('ema_state_dict', {})
+        for name in frozen:
+            state[name] = own[name]
+            if averaged:
+                averaged[f'module.{name}'] = own[name]
+        kept = any(isinstance(hook, EMAHook) for hook in runner.hooks)
+        if averaged and runner.cfg.get('resume') and not kept:
+            runner.logger.warning(
+                f'{source} was saved with EMAHook: without it in custom_hooks, training goes on '
+                'from the averaged weights'
+            )
 
 
 @HOOKS.register_module()
 class AdapterCheckpointHook(Hook):
-    """Save what trains, without the frozen encoder; refuse to load beside another encoder.
+    """Save what trains, without the frozen encoder.
 
     A checkpoint holds the trainable part of the model (adapters, neck, proxies), optimiser,
-    schedulers and progress, and loads with ``torch.load``'s ``weights_only=True``.
+    schedulers and progress, and loads with ``torch.load``'s ``weights_only=True``. Models without
+    a frozen encoder are saved whole. It comes after EMAHook, whose average it shortens too.
+
+    >>> hook = AdapterCheckpointHook()
     """
 
     priority = 'VERY_LOW'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Drop the frozen tensors, note the encoder, keep plain values of the message hub.
+        """Drop the frozen tensors, note the encoder, keep plain values of everything else.
 
         Raises:
-            ValueError: if the adapters were merged; what trained is then in the frozen weights.
+            ValueError: If the adapters were merged; what trained is then in the frozen weights.
         """
         model = unwrap(runner.model)
-        if any(encoder.merged for encoder in _encoders(model).values()):
+        if any(getattr(encoder, 'merged', False) for encoder in _encoders(model).values()):
             raise ValueError(
                 'The adapters are merged into the frozen weights, which no checkpoint holds; save '
                 'before FrozenViT.merge()'
             )
         frozen = frozen_names(model)
-        checkpoint['state_dict'] = {
-            name: tensor for name, tensor in checkpoint['state_dict'].items() if name not in frozen
-        }
+        for part in checkpoint.keys() & {'state_dict', 'ema_state_dict'}:
+            state = checkpoint[part].items()
+            checkpoint[part] = {n: t for n, t in state if n.removeprefix('module.') not in frozen}
         checkpoint['meta']['encoder'] = encoder_info(model)
         hub = checkpoint['message_hub']
-        values = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in hub['runtime_info'].items()
-        }
-        plain = {name: value for name, value in values.items() if _is_plain(value)}
+        runtime = _plain_items(hub['runtime_info'])
         # log_scalars only smooth the printed losses; their HistoryBuffer needs full unpickling.
         checkpoint['message_hub'] = dict(
             log_scalars={},
-            runtime_info=plain,
-            resumed_keys={k: v for k, v in hub['resumed_keys'].items() if k in plain},
+            runtime_info=runtime,
+            resumed_keys={k: v for k, v in hub['resumed_keys'].items() if k in runtime},
         )
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check the encoder, then lend the checkpoint the frozen tensors of the model."""
-        model = unwrap(runner.model)
-        check_encoder(model, checkpoint)
-        own = model.state_dict()
-        for name in frozen_names(model):
-            checkpoint['state_dict'][name] = own[name]
+        schedulers = checkpoint.get('param_schedulers')
+        if isinstance(schedulers, list):  # their functions come from the config
+            checkpoint['param_schedulers'] = [_plain_items(state) for state in schedulers]
 
 
-def _is_plain(value: object) -> bool:
-    if isinstance(value, list):  # such as the numbers of the checkpoints to keep
-        return all(isinstance(item, str | int | float) for item in value)
-    return isinstance(value, str | int | float | Tensor)
+def _plain_items(values: dict) -> dict:
+    """Keep what ``torch.load(weights_only=True)`` reads; numpy numbers become Python's."""
+    kept = {}
+    for name, value in values.items():
+        with suppress(TypeError):
+            kept[name] = _plain(value)
+    return kept
 
 
-def unwrap(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
-
-
-def find_resumable(work_dir: str) -> str | None:
-    """The newest checkpoint of a run that can be read in full, or None.
-
-    A process killed while it wrote leaves a torn file; the one before it is then the newest.
-    """
-    saved = [path for path in Path(work_dir).glob('*.pth') if path.stem.split('_')[-1].isdigit()]
-    for path in sorted(saved, key=lambda p: int(p.stem.split('_')[-1]), reverse=True):
-        try:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-        except _UNREADABLE as error:
-            print_log(f'skipping {path}, which cannot be read: {error}', logger='current')
-            continue
-        if isinstance(checkpoint, dict) and 'optimizer' in checkpoint:
-            return str(path)
-    return None
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return (list if isinstance(value, list) else tuple)(_plain(item) for item in value)
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, str | int | float | Tensor):
+        return value
+    raise TypeError(type(value))

@@ -3,29 +3,56 @@
 import math
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
+from mmengine.runner import EpochBasedTrainLoop, Runner, ValLoop, autocast, set_random_seed
 from mmpretrain.registry import HOOKS
+
+from .checkpoint import unwrap
+
+
+def prepare_hooks(cfg: Config) -> None:
+    """Drop hooks that MMEngine's Runner would fail on, in place.
+
+    These are entries of ``default_hooks`` that are None, which the Runner takes for its own six
+    names alone, and without ``train_cfg`` the EarlyStoppingHook.
+
+    >>> cfg = Config(dict(default_hooks=dict(frozen_baseline=None, timer=None)))
+    >>> prepare_hooks(cfg)
+    >>> cfg.default_hooks
+    {'timer': None}
+    """
+    names = ['runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint']
+    hooks = cfg.get('default_hooks') or {}
+    training = [] if cfg.get('train_cfg') else ['EarlyStoppingHook']
+    for name, hook in list(hooks.items()):
+        if name not in names and (hook is None or hook.get('type') in training):
+            hooks.pop(name)
+    if cfg.get('custom_hooks'):
+        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.get('type') not in training]
 
 
 @HOOKS.register_module()
 class TrainableParametersHook(Hook):
-    """Log the number and the share of the trainable parameters once, at the start."""
+    """Log the number and the share of the trainable parameters once, at the start.
+
+    >>> hook = TrainableParametersHook()
+    """
 
     def before_train(self, runner: Runner) -> None:
-        """Log the line."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        sizes = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
-        total = sum(p.numel() for p in model.parameters())
-        encoder = sum(size for name, size in sizes.items() if name.startswith('backbone.'))
-        encoder_total = sum(p.numel() for p in model.backbone.parameters())
-        runner.logger.info(
-            f'trainable parameters: {sum(sizes.values()):,} of {total:,} '
-            f'({sum(sizes.values()) / total:.3%}); in the encoder {encoder:,} of '
-            f'{encoder_total:,} ({encoder / encoder_total:.3%})'
-        )
+        """Log the line; of a model without ``backbone``, for the whole model alone."""
+        model = unwrap(runner.model)
+        text = f'trainable parameters: {_share(model)}'
+        if isinstance(getattr(model, 'backbone', None), torch.nn.Module):
+            text += f'; in the encoder {_share(model.backbone)}'
+        runner.logger.info(text)
+
+
+def _share(module: torch.nn.Module) -> str:
+    trains = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in module.parameters())
+    return f'{trains:,} of {total:,} ({trains / max(total, 1):.3%})'
 
 
 @HOOKS.register_module()
@@ -34,6 +61,8 @@ class EpochSeedHook(Hook):
 
     A resumed run then repeats what an uninterrupted one does. Works on epoch-based loops; on
     others it leaves the random numbers to MMEngine.
+
+    >>> hook = EpochSeedHook()
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -55,7 +84,9 @@ class NonFiniteLossHook(Hook):
             at. Each look waits for the device. Defaults to 20.
 
     Raises:
-        ValueError: (in training) naming the loss term, its value and the iteration.
+        ValueError: In training, with the loss term, its value and the iteration.
+
+    >>> hook = NonFiniteLossHook(interval=100)
     """
 
     priority = 'VERY_HIGH'
@@ -73,11 +104,11 @@ class NonFiniteLossHook(Hook):
         values = {name: float(torch.as_tensor(v).detach()) for name, v in (outputs or {}).items()}
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         if bad:
+            saved = runner.message_hub.runtime_info.get('last_ckpt')
             raise ValueError(
                 f'Training stopped at epoch {runner.epoch + 1}, iteration {batch_idx + 1}: {bad}. '
-                f'Checkpoints of earlier epochs in {runner.work_dir} are intact. Lower '
-                'optim_wrapper.optimizer.lr, clip gradients (optim_wrapper.clip_grad='
-                'dict(max_norm=1.0)), or train without --amp'
+                f'The last checkpoint is intact: {saved}. Lower optim_wrapper.optimizer.lr, clip '
+                'gradients (optim_wrapper.clip_grad=dict(max_norm=1.0)), or train without --amp'
             )
 
 
@@ -85,11 +116,14 @@ class NonFiniteLossHook(Hook):
 class FrozenBaselineHook(Hook):
     """Evaluate before the first step, and log the last evaluation beside it.
 
-    Adapters start at zero, so the first is the frozen encoder; prompts and a neck do not, and the
-    log then says 'before training' instead.
+    Adapters start at zero, so the first is the frozen encoder; prompts, a neck and other backbones
+    do not, and the log then says 'before training'. Other hooks do not see this evaluation: it is
+    no epoch's and never the best. Its scalars are named ``before_training/...``.
+
+    >>> hook = FrozenBaselineHook()
     """
 
-    # Last: the evaluation calls other hooks, which must have seen the start of the training.
+    # Last: other hooks must have seen the start of the training, such as a loaded model.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
@@ -99,13 +133,20 @@ class FrozenBaselineHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Evaluate, unless the run is resumed, starts from a checkpoint, or has no evaluation."""
-        if runner.val_loop is None or runner.iter > 0 or runner.cfg.get('load_from'):
+        loaded = runner.iter > 0 or runner.cfg.get('load_from')
+        if loaded or not isinstance(runner.val_loop, ValLoop):
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if model.neck is not None or model.backbone.num_prompts > 0:
+        model = unwrap(runner.model)
+        backbone = getattr(model, 'backbone', None)
+        starts_frozen = hasattr(backbone, 'encoder_info') and not getattr(
+            backbone, 'num_prompts', 0
+        )
+        if not starts_frozen or getattr(model, 'neck', None) is not None:
             self.title = 'before training'
         runner.logger.info(f'evaluating before the first step: {self.title}')
-        self.frozen = runner.val_loop.run()
+        self.frozen = _evaluate(runner)
+        scalars = {f'before_training/{name}': value for name, value in self.frozen.items()}
+        runner.visualizer.add_scalars(scalars, step=0)
         runner.logger.info(f'{self.title}: {_line(self.frozen)}')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -114,9 +155,22 @@ class FrozenBaselineHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Log both, one under the other."""
-        if self.frozen and runner.epoch > 0:
+        if self.frozen and self.last:
             runner.logger.info(f'{self.title}: {_line(self.frozen)}')
             runner.logger.info(f'after training: {_line(self.last)}')
+
+
+def _evaluate(runner: Runner) -> dict[str, float]:
+    """Do what ``runner.val_loop`` does, without calling any hook."""
+    loop, training = runner.val_loop, runner.model.training
+    runner.model.eval()
+    with torch.no_grad(), autocast(enabled=loop.fp16):
+        for batch in loop.dataloader:
+            outputs = runner.model.val_step(batch)
+            loop.evaluator.process(data_samples=outputs, data_batch=batch)
+    metrics = loop.evaluator.evaluate(len(loop.dataloader.dataset))
+    runner.model.train(training)
+    return metrics
 
 
 def _line(metrics: dict[str, float]) -> str:

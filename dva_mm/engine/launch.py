@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 import torch.distributed
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import broadcast_object_list, init_dist, is_main_process
-from mmengine.logging import MMLogger, print_log
+from mmengine.dist import init_dist, is_main_process
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -18,9 +18,10 @@ from dva_mm.config import load_config
 from dva_mm.files import check_writable, replace_atomically
 from dva_mm.screen import quieten
 
-from .checkpoint import find_resumable
 from .data import LOADERS, check_datasets, data_sets, merge_options
+from .hooks import prepare_hooks
 from .publish import load_adapter
+from .resume import last_checkpoint, set_resume
 
 
 def train(argv: list[str] | None = None) -> None:
@@ -36,25 +37,14 @@ def train(argv: list[str] | None = None) -> None:
             )
         cfg.auto_scale_lr.enable = True
     _start_processes(cfg)
-    if args.resume:
-        choice = [find_resumable(cfg.work_dir) if args.resume == 'auto' else args.resume]
-        broadcast_object_list(choice)  # all processes go on from the first one's
-        cfg.resume, cfg.load_from = choice[0] is not None, choice[0]
-        if cfg.load_from is None:
-            print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
-        elif not Path(cfg.load_from).is_file():
-            raise FileNotFoundError(
-                f'--resume: {cfg.load_from} does not exist (several machines need a work directory '
-                'that they share)'
-            )
+    prepare_hooks(cfg)
+    set_resume(cfg, args.resume)
     check_datasets(cfg)
     runner = _build_runner(cfg)
     runner.train()
     if is_main_process():
-        checkpoint = find_resumable(cfg.work_dir)
-        print(
-            f'checkpoint: {checkpoint}\nlog: {Path(runner.log_dir) / (runner.timestamp + ".log")}'
-        )
+        log = Path(runner.log_dir) / f'{runner.timestamp}.log'
+        print(f'checkpoint: {last_checkpoint(runner)}\nlog: {log}')
 
 
 def test(argv: list[str] | None = None) -> None:

@@ -15,8 +15,14 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     loss has no parameters.
 
     Raises:
-        ValueError: if ``paramwise_cfg`` asks for anything else, a key matches no trainable
+        ValueError: If ``paramwise_cfg`` asks for anything else, a key matches no trainable
             parameter, or nothing trains.
+
+    >>> keys = dict(custom_keys=dict(bias=dict(lr_mult=10)))
+    >>> config = dict(optimizer=dict(type='SGD', lr=0.1))
+    >>> wrapper = TrainableOptimWrapperConstructor(config, keys)(nn.Linear(2, 2))
+    >>> [group['lr'] for group in wrapper.optimizer.param_groups]
+    [0.1, 1.0]
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -48,12 +54,15 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             group['params'].append(parameter)
         if not groups:
             raise ValueError(
-                'Nothing trains: every parameter of the model has requires_grad=False; give the '
-                "backbone tuning=dict(type='ICA') or another, or the head parameters"
+                'Nothing trains: every parameter of the model has requires_grad=False; set '
+                "model.backbone.tuning, e.g. to dict(type='ICA'), or a head with parameters"
             )
         needed = {key for key, options in custom.items() if not options.get('optional')}
         if unused := needed - set(groups):
-            raise ValueError(f'custom_keys {sorted(unused)} match no trainable parameter')
+            raise ValueError(
+                f'custom_keys {sorted(unused)} match no trainable parameter; correct them in '
+                'optim_wrapper.paramwise_cfg, or give them optional=True'
+            )
         for key, group in groups.items():
             options = custom.get(key, {})
             if 'lr_mult' in options:

@@ -1,5 +1,6 @@
 """Runs on a tiny ViT and a tiny data set."""
 
+import inspect
 import shutil
 from collections.abc import Callable
 from itertools import count
@@ -7,12 +8,26 @@ from pathlib import Path
 
 import pytest
 from mmengine.runner import Runner
+from mmpretrain.registry import MODELS
 from tiny_data import write_config, write_cub, write_weights
+from torch import nn
 
 from dva_mm import load_config
 from dva_mm.engine.data import check_datasets
+from dva_mm.engine.hooks import prepare_hooks
+from dva_mm.engine.resume import set_resume
+from dva_mm.models import FrozenViT
 
 RUNS = count()
+
+
+def backbone(tuning: dict | None) -> dict:
+    """The options of FrozenViT for a tuning."""
+    if 'ica' not in inspect.signature(FrozenViT).parameters:
+        return dict(tuning=tuning)
+    if tuning is None or tuning['type'] != 'ICA':
+        return dict(ica=None, tuning=tuning)
+    return dict(ica={k: v for k, v in tuning.items() if k != 'type'}, tuning=None)
 
 
 @pytest.fixture(scope='session')
@@ -25,10 +40,21 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def make_runner(config_file: Path) -> Callable[..., Runner]:
-    """Builds the config's Runner, after changes to the config as ``--cfg-options`` makes them."""
+    """Builds the Runner of a child config, after the options of a command line."""
 
-    def make(work_dir: Path, options: dict | None = None) -> Runner:
-        cfg = load_config(config_file)
+    def make(
+        work_dir: Path,
+        options: dict | None = None,
+        child: str = '',
+        tuning: dict | None = None,
+        resume: str | None = None,
+    ) -> Runner:
+        file = work_dir / 'child.py'
+        work_dir.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'_base_ = [{str(config_file)!r}]\n{child}')
+        cfg = load_config(file)
+        if tuning:
+            cfg.model.backbone.update(backbone(tuning))
         # MMEngine keeps loggers by name, and by default the name is the time in seconds.
         cfg.merge_from_dict(
             {'work_dir': str(work_dir), 'experiment_name': f'run{next(RUNS)}', **(options or {})}
@@ -36,6 +62,8 @@ def make_runner(config_file: Path) -> Callable[..., Runner]:
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             if cfg.get(name):
                 cfg[name].collate_fn = dict(type='default_collate')
+        prepare_hooks(cfg)
+        set_resume(cfg, resume)
         check_datasets(cfg)
         return Runner.from_cfg(cfg)
 
@@ -51,6 +79,18 @@ def trained(make_runner: Callable[..., Runner], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope='session')
+def build(trained: Runner) -> Callable[..., nn.Module]:
+    """Builds the run's model, untrained, with another tuning or other options of its backbone."""
+
+    def make(tuning: dict | None = dict(type='ICA', rank=4), **options) -> nn.Module:
+        config = trained.cfg.model.to_dict()
+        config['backbone'].update({**backbone(tuning), **options})
+        return MODELS.build(config)
+
+    return make
+
+
+@pytest.fixture(scope='session')
 def resumed(
     make_runner: Callable[..., Runner],
     trained: Runner,
@@ -60,7 +100,6 @@ def resumed(
     folder = tmp_path_factory.mktemp('resumed')
     for epoch in (2, 3):
         shutil.copy(Path(trained.work_dir) / f'epoch_{epoch}.pth', folder)
-    options = {'resume': True, 'load_from': str(folder / 'epoch_3.pth'), 'train_cfg.max_epochs': 5}
-    runner = make_runner(folder, options)
+    runner = make_runner(folder, {'train_cfg.max_epochs': 5}, resume='auto')
     runner.train()
     return runner

@@ -1,5 +1,6 @@
-"""The hooks, in real runs on the tiny ViT."""
+"""The hooks, in real runs on tiny models."""
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
-from mmpretrain.registry import HOOKS
+from mmpretrain.registry import HOOKS, MODELS
 
-from dva_mm.engine import EpochSeedHook, NonFiniteLossHook, hooks
+from dva_mm.engine import EpochSeedHook, NonFiniteLossHook, hooks, load_adapter, publish
 
 MakeRunner = Callable[..., Runner]
 
@@ -86,15 +88,16 @@ def test_an_iteration_based_loop_keeps_its_random_numbers(trained: Runner):
 def test_a_nan_loss_stops_the_run_and_keeps_the_older_checkpoint(
     make_runner: MakeRunner, tmp_path: Path
 ):
-    runner = make_runner(tmp_path, {'default_hooks.poison': dict(type='PoisonHook')})
+    options = {'default_hooks.checkpoint.out_dir': str(tmp_path / 'out')}
+    child = "custom_hooks = [dict(type='PoisonHook')]"
+    runner = make_runner(tmp_path / 'run', options, child)
+    saved = tmp_path / 'out' / 'run' / 'epoch_1.pth'
     with pytest.raises(ValueError) as error:
         runner.train()
-    message = str(error.value)
-    assert 'Training stopped at epoch 2, iteration 3' in message
-    assert "'loss_proxy': nan" in message
-    assert str(tmp_path) in message and 'optim_wrapper.optimizer.lr' in message
-    assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_1.pth']
-    state = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
+    for text in ('epoch 2, iteration 3', "'loss_proxy': nan", str(saved), 'optim_wrapper'):
+        assert text in str(error.value)
+    assert list(tmp_path.rglob('*.pth')) == [saved]
+    state = torch.load(saved, weights_only=True)['state_dict']
     assert all(tensor.isfinite().all() for tensor in state.values())
 
 
@@ -102,19 +105,16 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_older_checkpoint(
     ('batch_idx', 'iteration', 'looks'),
     [(0, 0, False), (1, 1, True), (2, 2, False), (4, 4, True), (2, 99, True)],
 )
-@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize('value', [math.nan, -math.inf])
 def test_losses_are_looked_at_every_interval_and_at_the_end(
     batch_idx: int, iteration: int, looks: bool, value: float
 ):
-    runner = SimpleNamespace(
-        iter=iteration, max_iters=100, epoch=0, work_dir='w', train_dataloader=range(5)
-    )
+    runner = SimpleNamespace(iter=iteration, max_iters=100, epoch=0, train_dataloader=range(5))
+    runner.message_hub = SimpleNamespace(runtime_info={})
     outputs = dict(loss=torch.tensor(1.0), loss_dpt=torch.tensor(value), loss_proxy=1.0)
     check = NonFiniteLossHook(interval=2).after_train_iter
     if looks:
-        with pytest.raises(
-            ValueError, match=rf"iteration {batch_idx + 1}: {{'loss_dpt': {value}}}"
-        ):
+        with pytest.raises(ValueError, match=rf"iteration {batch_idx + 1}: .*'loss_dpt': {value}"):
             check(runner, batch_idx, outputs=outputs)
     else:
         check(runner, batch_idx, outputs=outputs)
@@ -134,7 +134,7 @@ def test_the_frozen_encoder_is_evaluated_first_and_set_beside_the_last_evaluatio
     frozen, again = figures(text, 'frozen encoder')
     assert frozen == again
     assert text.index('frozen encoder: ') < text.index('Epoch(train)')
-    metrics = make_runner(tmp_path, {'model.backbone.ica': None}).test()
+    metrics = make_runner(tmp_path).test()  # ICA starts at the frozen encoder
     assert frozen == {name.split('/')[1]: f'{value:.2f}' for name, value in metrics.items()}
     [after] = figures(text, 'after training')
     hub = trained.message_hub
@@ -146,16 +146,16 @@ def test_the_frozen_encoder_is_evaluated_first_and_set_beside_the_last_evaluatio
 
 
 @pytest.mark.parametrize(
-    'options',
+    ('tuning', 'options'),
     [
-        {'model.backbone.ica': None, 'model.backbone.tuning': dict(type='VPTDeep', num_tokens=2)},
-        {'model.neck': dict(type='LinearNeck', out_channels=8, norm_cfg=None)},
+        (dict(type='VPTDeep', num_tokens=2), {}),
+        (None, {'model.neck': dict(type='LinearNeck', out_channels=8, norm_cfg=None)}),
     ],
 )
 def test_what_does_not_start_at_the_frozen_encoder_is_not_called_so(
-    make_runner: MakeRunner, tmp_path: Path, options: dict
+    make_runner: MakeRunner, tmp_path: Path, tuning: dict | None, options: dict
 ):
-    runner = make_runner(tmp_path, {'train_cfg.max_epochs': 1, **options})
+    runner = make_runner(tmp_path, {'train_cfg.max_epochs': 1, **options}, tuning=tuning)
     runner.train()
     text = log(runner)
     assert len(figures(text, 'before training')) == 2
@@ -174,13 +174,119 @@ def test_a_run_that_does_not_start_frozen_has_no_baseline(
         assert 'frozen encoder' not in text and 'after training' not in text
 
 
-def test_the_baseline_is_no_obstacle_to_saving_the_best(make_runner: MakeRunner, tmp_path: Path):
-    options = {
-        'default_hooks.checkpoint.save_best': 'retrieval/Recall@1',
-        'default_hooks.checkpoint.rule': 'greater',
-        'train_cfg.max_epochs': 1,
-    }
-    runner = make_runner(tmp_path, options)
+@HOOKS.register_module()
+class SpyHook(Hook):
+    """Note when an evaluation calls the hooks."""
+
+    def before_run(self, runner: Runner) -> None:
+        self.epochs: list[int] = []
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        self.epochs.append(runner.epoch)
+
+
+STOP = """
+custom_hooks = [
+    dict(type='EarlyStoppingHook', monitor='retrieval/Recall@1', rule='greater', patience=1,
+         min_delta=200),
+    dict(type='SpyHook'),
+]
+default_hooks = dict(checkpoint=dict(save_best='retrieval/Recall@1'))
+"""
+
+
+def test_no_other_hook_takes_the_frozen_evaluation_for_an_epoch(
+    make_runner: MakeRunner, tmp_path: Path
+):
+    runner = make_runner(tmp_path, child=STOP)
     runner.train()
     assert figures(log(runner), 'frozen encoder')
-    assert len(list(tmp_path.glob('best_*.pth'))) == 1
+    [spy] = [hook for hook in runner.hooks if isinstance(hook, SpyHook)]
+    assert spy.epochs == [1, 2]  # the second does not improve on the first: training stops
+    [best] = tmp_path.glob('best_*.pth')
+    assert re.search(r'epoch_[12]\.pth', best.name)
+    scalars = [json.loads(line) for line in next(tmp_path.rglob('scalars.json')).open()]
+    curve = {s['step']: s['retrieval/Recall@1'] for s in scalars if 'retrieval/Recall@1' in s}
+    assert list(curve) == [1, 2]
+    assert max(curve.values()) == runner.message_hub.get_info('best_score')
+    assert 'before_training/retrieval/Recall@1' in scalars[0]
+    # Early stopping belongs to training: testing goes without it.
+    test = {'train_cfg': None, 'train_dataloader': None, 'optim_wrapper': None}
+    options = {**test, 'param_scheduler': None, 'model.head': None}
+    assert make_runner(tmp_path / 'test', options, STOP).test()
+
+
+NAMES = {
+    'trainable_parameters': 'TrainableParametersHook',
+    'frozen_baseline': 'FrozenBaselineHook',
+    'epoch_seed': 'EpochSeedHook',
+    'non_finite_loss': 'NonFiniteLossHook',
+    'resumed_schedule': 'ResumedScheduleHook',
+    'encoder_check': 'EncoderCheckHook',
+    'adapter_checkpoint': 'AdapterCheckpointHook',
+    'timer': 'IterTimerHook',
+}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_each_hook_can_be_switched_off_by_its_name(
+    make_runner: MakeRunner, tmp_path: Path, name: str
+):
+    child = f"custom_hooks = [dict(type='SpyHook')]\ndefault_hooks = dict({name}=None)"
+    present = {type(hook).__name__ for hook in make_runner(tmp_path, child=child).hooks}
+    assert set(NAMES.values()) - present == {NAMES[name]}
+    assert {'SpyHook', 'CheckpointHook', 'LoggerHook', 'ParamSchedulerHook'} <= present
+
+
+@MODELS.register_module()
+class PlainModel(BaseModel):
+    """A model of one layer without backbone, neck and head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 8, 32)
+
+    def forward(self, inputs: torch.Tensor, data_samples: list, mode: str = 'tensor'):
+        features = self.layer(inputs.float() / 255).flatten(1)
+        if mode == 'loss':
+            return dict(loss=features.square().mean())
+        for sample, feature in zip(data_samples, features, strict=True):
+            sample.set_field(feature, 'embedding')
+        return data_samples
+
+
+RESNET = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=(3,))
+CLASSIFIER = dict(
+    type='ImageClassifier',
+    backbone=RESNET,
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=3, in_channels=64),
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+)
+
+
+@pytest.mark.parametrize('model', [dict(type='PlainModel'), CLASSIFIER])
+def test_the_hooks_work_with_models_that_are_not_ours(
+    make_runner: MakeRunner, tmp_path: Path, model: dict
+):
+    accuracy = "val_evaluator = dict(_delete_=True, type='Accuracy', topk=(1,))\n"
+    child = f"""model = dict(_delete_=True, **{model})
+train_dataloader = dict(dataset=dict(split='train', pipeline={{{{_base_.test_pipeline}}}}))
+val_dataloader = dict(dataset=dict(split='train'))
+{accuracy * ('head' in model)}
+test_dataloader = val_dataloader
+"""
+    runner = make_runner(tmp_path, {'train_cfg.max_epochs': 1}, child)
+    runner.train()
+    text = log(runner)
+    assert 'trainable parameters' in text and 'before training' in text
+    assert 'frozen encoder' not in text
+    saved = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    assert saved['state_dict'].keys() == runner.model.state_dict().keys()
+    resumed = make_runner(tmp_path, {'train_cfg.max_epochs': 2}, child, resume='auto')
+    resumed.train()
+    file = publish(str(tmp_path / 'epoch_2.pth'), str(tmp_path / 'model.safetensors'), True)
+    load_adapter(again := MODELS.build(model), str(file))
+    own = again.state_dict()
+    for name, tensor in resumed.model.state_dict().items():
+        assert torch.equal(own[name], tensor) is not name.startswith('head.')

@@ -51,13 +51,13 @@ def test_learning_rate_and_weight_decay_are_multiplied_by_the_longest_key():
 
 
 def test_a_model_without_trainable_parameters_is_refused():
-    with pytest.raises(ValueError, match=r'Nothing trains: .*ica=dict\(rank=16\)'):
+    with pytest.raises(ValueError, match='model.backbone.tuning'):
         groups(model().requires_grad_(False))
 
 
 @pytest.mark.parametrize('key', ['body', 'head.proxies'])
 def test_a_key_that_matches_nothing_trainable_is_named(key: str):
-    with pytest.raises(ValueError, match=rf"custom_keys \['{key}'\] match no trainable parameter"):
+    with pytest.raises(ValueError, match=key):
         groups(model(), custom_keys={key: dict(lr_mult=2)})
 
 
@@ -69,7 +69,7 @@ def test_an_optional_key_may_match_nothing():
 
 
 def test_other_options_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"knows custom_keys alone .* got \['norm_decay_mult'\]"):
+    with pytest.raises(ValueError, match='norm_decay_mult'):
         groups(model(), weight_decay=0.1, norm_decay_mult=0.0)
-    with pytest.raises(ValueError, match=r"custom_keys\['head'\] takes .* got \['lr'\]"):
+    with pytest.raises(ValueError, match=r"'head'.*'lr'"):
         groups(model(), custom_keys=dict(head=dict(lr=2)))
