@@ -1,6 +1,5 @@
 """Runs on a tiny ViT and a tiny data set."""
 
-import inspect
 import shutil
 from collections.abc import Callable
 from itertools import count
@@ -16,18 +15,8 @@ from dva_mm import load_config
 from dva_mm.engine.data import check_datasets
 from dva_mm.engine.hooks import prepare_hooks
 from dva_mm.engine.resume import set_resume
-from dva_mm.models import FrozenViT
 
 RUNS = count()
-
-
-def backbone(tuning: dict | None) -> dict:
-    """The options of FrozenViT for a tuning."""
-    if 'ica' not in inspect.signature(FrozenViT).parameters:
-        return dict(tuning=tuning)
-    if tuning is None or tuning['type'] != 'ICA':
-        return dict(ica=None, tuning=tuning)
-    return dict(ica={k: v for k, v in tuning.items() if k != 'type'}, tuning=None)
 
 
 @pytest.fixture(scope='session')
@@ -54,7 +43,7 @@ def make_runner(config_file: Path) -> Callable[..., Runner]:
         file.write_text(f'_base_ = [{str(config_file)!r}]\n{child}')
         cfg = load_config(file)
         if tuning:
-            cfg.model.backbone.update(backbone(tuning))
+            cfg.model.backbone.tuning = tuning
         # MMEngine keeps loggers by name, and by default the name is the time in seconds.
         cfg.merge_from_dict(
             {'work_dir': str(work_dir), 'experiment_name': f'run{next(RUNS)}', **(options or {})}
@@ -84,7 +73,7 @@ def build(trained: Runner) -> Callable[..., nn.Module]:
 
     def make(tuning: dict | None = dict(type='ICA', rank=4), **options) -> nn.Module:
         config = trained.cfg.model.to_dict()
-        config['backbone'].update({**backbone(tuning), **options})
+        config['backbone'].update(tuning=tuning, **options)
         return MODELS.build(config)
 
     return make

@@ -215,7 +215,7 @@ def test_testing_without_a_checkpoint_leaves_out_what_is_random_before_training(
     options = [
         'model.neck.type=LinearNeck',
         'model.neck.out_channels=8',
-        'model.backbone.ica=None',
+        'model.backbone.tuning._delete_=True',
         'model.backbone.tuning.type=VPTDeep',
     ]
     cfg = configured('--cfg-options', *options, command=launch.test)
