@@ -147,7 +147,10 @@ class EncoderCheckHook(Hook):
         state, own = checkpoint.get('state_dict', {}), model.state_dict()
         frozen, inside = frozen_names(model), tuple(_encoders(model))
         names = {n for n in {**own, **state} if n.startswith(inside) and n not in frozen}
-        names |= {n for n in state.keys() & own.keys() if state[n].shape == own[n].shape}
+        same = (
+            n for n in state.keys() & own.keys() if getattr(state[n], 'shape', 0) == own[n].shape
+        )
+        names |= set(same)
         check_tensors(*({n: t for n, t in s.items() if n in names} for s in (state, own)), source)
         averaged = checkpoint.get('ema_state_dict', {})
         for name in frozen:
