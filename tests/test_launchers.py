@@ -90,8 +90,12 @@ def metrics(work_dir: Path) -> dict[int, dict[str, float]]:
     found = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for entry in map(json.loads, path.read_text().splitlines()):
-            if 'retrieval/Recall@1' in entry:
-                found[entry['step']] = {k: v for k, v in entry.items() if 'retrieval' in k}
+            if any(key.endswith('retrieval/Recall@1') for key in entry):
+                found[entry['step']] = {
+                    k.removeprefix('before_training/'): v
+                    for k, v in entry.items()
+                    if 'retrieval' in k
+                }
     return found
 
 
@@ -166,7 +170,7 @@ def test_two_processes_evaluate_to_what_one_does(cluster: Cluster):
 
 def test_a_resumed_run_says_where_it_starts(cluster: Cluster):
     assert 'resumed epoch: 1, iter: 3' in cluster.output('node0.txt')
-    assert f'checkpoint: {Path("two") / "epoch_3.pth"}' in cluster.output('node0.txt')
+    assert f'checkpoint: {cluster.folder / "two" / "epoch_3.pth"}' in cluster.output('node0.txt')
     assert 'checkpoint: ' not in cluster.output('node1.txt')
 
 

@@ -37,7 +37,6 @@ def train(argv: list[str] | None = None) -> None:
             )
         cfg.auto_scale_lr.enable = True
     _start_processes(cfg)
-    prepare_hooks(cfg)
     set_resume(cfg, args.resume)
     check_datasets(cfg)
     runner = _build_runner(cfg)
@@ -146,4 +145,5 @@ class ScreenRunner(Runner):
 
 
 def _build_runner(cfg: Config) -> Runner:
+    prepare_hooks(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else ScreenRunner.from_cfg(cfg)
