@@ -41,7 +41,8 @@ def missing_paths(text: str) -> list[str]:
     """Files and folders that a text names, from the root or from the package, and that are not."""
     named = set(PATH.findall(text)) | {f'configs/{name}' for name in SHIPPED.findall(text)}
     named |= {f'configs/{name}' for name in BARE.findall(text)}
-    named |= {name.replace('.', '/') + '.py' for name in MODULE.findall(text)}
+    modules = [name.replace('.', '/') for name in MODULE.findall(text)]
+    named |= {f'{m}/__main__.py' if (ROOT / m).is_dir() else f'{m}.py' for m in modules}
     roots = (ROOT, ROOT / 'dva_mm', ROOT / 'dva_mm' / 'models')
     return sorted(
         name

@@ -54,11 +54,6 @@ def test_missing_images(path: Path):
     assert inspect_image(path.parent).fault.startswith(f'{DAMAGED}: ')
 
 
-def test_an_image_above_pillows_limit_is_no_fault(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
-    assert inspect_image(path).fault is None
-
-
 def test_images_that_training_cannot_decode(tmp_path: Path):
     """Training decodes with OpenCV; the suffix does not tell the format."""
     path = tmp_path / 'a.jpg'
