@@ -1,0 +1,53 @@
+"""The small JSON file that makes a folder an index, and names its newest generation."""
+
+import json
+from pathlib import Path
+
+from dva_mm import __version__
+from dva_mm.files import replace_atomically
+
+from .retriever import Retriever
+
+FORMAT = 'dva_mm index'
+VERSION = 1
+STATE, ITEMS, STAGING, LOCK = 'index.json', 'items.sqlite', 'staging', 'write.lock'
+
+
+def new_state(retriever: Retriever, factory: str | None) -> dict:
+    return dict(
+        format=FORMAT,
+        version=VERSION,
+        created_by=f'dva_mm {__version__}',
+        dims=retriever.dims,
+        factory=factory,
+        fingerprint=retriever.fingerprint,
+        model=retriever.origin,
+        generation=0,
+        count=0,
+        next_id=0,
+        trained_on=0,
+    )
+
+
+def write_state(folder: Path, state: dict) -> None:
+    with replace_atomically(folder / STATE) as partial:
+        partial.write_text(json.dumps(state, indent=1) + '\n')
+
+
+def read_state(folder: Path) -> dict:
+    file = folder / STATE
+    if not file.is_file():
+        raise FileNotFoundError(f'{folder} is no index: it has no {STATE}; build one there first')
+    try:
+        state = json.loads(file.read_text())
+        known = state['format'] == FORMAT
+    except (ValueError, TypeError, KeyError):
+        known = False
+    if not known:
+        raise ValueError(f'{file} is damaged, or of no index of dva_mm')
+    if state['version'] != VERSION:
+        raise ValueError(
+            f'{file} has version {state["version"]} of the format, this dva_mm reads {VERSION}; '
+            'build the index again'
+        )
+    return state

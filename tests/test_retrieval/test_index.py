@@ -1,0 +1,214 @@
+import json
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from photos import make_retriever
+from tiny_data import picture
+
+from dva_mm.retrieval import Index
+
+
+def build(retriever, photos, out, **options):
+    return Index.build(retriever, photos, out, labels='folder', workers=0, **options)
+
+
+def brute_force(retriever, photos, query, k):
+    files = sorted(map(str, photos.rglob('*.png')))
+    rows = retriever.encode(files, workers=0, progress=False)
+    scores = rows @ retriever.encode(query, workers=0, progress=False)[0]
+    best = np.argsort(-scores)[:k]
+    return [files[i] for i in best], scores[best]
+
+
+def test_hits_are_those_of_brute_force(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    query = sorted(photos.rglob('*.png'))[4]
+    hits = index.search(query, k=5)
+    paths, scores = brute_force(retriever, photos, query, 5)
+    assert [hit.path for hit in hits] == paths
+    assert np.allclose([hit.score for hit in hits], scores, atol=1e-5)
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
+    assert all(hit.label == os.path.basename(os.path.dirname(hit.path)) for hit in hits)
+    without = index.search(query, k=5, exclude_self=True)
+    assert [hit.path for hit in without][:4] == paths[1:]
+    assert index.search(hits[0].id, k=5, exclude_self=True) == without
+    assert index.search(query, k=5, min_score=hits[2].score) == hits[:3]
+    assert len(index.search(query, k=100)) == len(index) == 12
+
+
+def test_lists_and_embeddings_as_queries(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    files = sorted(photos.rglob('*.png'))[:3]
+    answers = index.search([*files, 7], k=2)
+    assert [hits[0].path for hits in answers[:3]] == list(map(str, files))
+    assert answers[3][0].id == 7
+    rows = 3.0 * retriever.encode(files, workers=0, progress=False)  # of any length
+    found = index.search(rows, k=2)
+    assert [[hit.id for hit in hits] for hits in found] == [
+        [hit.id for hit in hits] for hits in answers[:3]
+    ]
+    with pytest.raises(ValueError, match='5'):
+        index.search(np.ones((1, 5), np.float32))
+    with pytest.raises(ValueError, match='99'):
+        index.search(99)
+    with pytest.raises(ValueError, match='0'):
+        index.search(files[0], k=0)
+
+
+def test_where_searches_among_the_items_that_fit(retriever, photos, tmp_path):
+    files = sorted(photos.rglob('*.png'))
+    index = Index.build(
+        retriever,
+        files,
+        tmp_path / 'a.index',
+        labels=[file.parent.name for file in files],
+        metadata=[dict(shelf=i % 2, note="it's") for i in range(len(files))],
+        workers=0,
+    )
+    hits = index.search(files[0], k=20, where=dict(label='class_1'))
+    assert {hit.label for hit in hits} == {'class_1'} and len(hits) == 4
+    hits = index.search(files[0], k=20, where=dict(label=['class_1', 'class_2'], shelf=1))
+    expected = [f for i, f in enumerate(files) if i % 2 and f.parent.name != 'class_0']
+    assert {hit.path for hit in hits} == set(map(str, expected))
+    assert {hit.metadata['shelf'] for hit in hits} == {1}
+    assert index.search(files[0], where=dict(label='absent')) == []
+    with pytest.raises(ValueError, match='DROP'):
+        index.search(files[0], where={"a') OR 1; DROP TABLE items": 1})
+
+
+def test_sync_embeds_what_changed_and_drops_what_vanished(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    files = sorted(photos.rglob('*.png'))
+    files[0].unlink()
+    cv2.imwrite(str(files[1]), picture(5, 99)[0])
+    cv2.imwrite(str(photos / 'class_0' / 'new.png'), picture(1, 77)[0])
+    change = index.sync(photos, labels='folder', workers=0)
+    assert (change.added, change.removed, change.unchanged) == (2, 1, 10)
+    fresh = build(retriever, photos, tmp_path / 'b.index')
+    for query in sorted(photos.rglob('*.png')):
+        ours, theirs = index.search(query, k=4), fresh.search(query, k=4)
+        assert [(h.path, h.label) for h in ours] == [(h.path, h.label) for h in theirs]
+    assert index.sync(photos, workers=0)[:3] == (0, 0, 12)
+    again = Index.open(tmp_path / 'a.index', retriever)
+    assert again.search(files[1], k=3) == index.search(files[1], k=3)
+    assert sorted(p.name for p in (tmp_path / 'a.index').iterdir()) == [
+        'exact-2.faiss',
+        'index.json',
+        'items.sqlite',
+        'write.lock',
+    ]
+
+
+def test_an_unchanged_folder_is_synced_without_the_model(retriever, photos, tmp_path):
+    build(retriever, photos, tmp_path / 'a.index')
+    index = Index.open(tmp_path / 'a.index')  # it could not load one: it was not loaded from files
+    assert index.sync(photos)[:3] == (0, 0, 12)
+
+
+def test_remove_and_add(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    files = sorted(photos.rglob('*.png'))
+    numbers = {hit.path: hit.id for hit in index.search(files[0], k=12)}
+    assert index.remove(ids=[numbers[str(files[3])], 99], paths=[files[5]]) == 2
+    assert index.remove(where=dict(label='class_2')) == 4 - (files[3].parent == files[8].parent)
+    left = {hit.path for hit in index.search(files[0], k=20)}
+    assert str(files[3]) not in left and str(files[5]) not in left
+    change = index.add(files, workers=0)
+    assert change.added == 12 - len(left) and len(index) == 12
+    assert len({hit.id for hit in index.search(files[0], k=20)}) == 12
+    assert max(hit.id for hit in index.search(files[0], k=20)) >= 12  # ids are not used again
+
+
+def test_images_in_memory_have_no_path(retriever, photos, tmp_path):
+    images = [picture(0, i)[0] for i in range(3)]
+    index = Index.build(retriever, images, tmp_path / 'a.index', labels=['a', 'b', 'c'], workers=0)
+    hit = index.search(images[1], k=1)[0]
+    assert (hit.path, hit.label) == (None, 'b') and hit.score == pytest.approx(1, abs=1e-5)
+    with pytest.raises(ValueError, match='labels'):
+        index.add(images, labels=['a'])
+
+
+def test_bad_files_are_reported_and_the_rest_is_kept(retriever, photos, tmp_path):
+    (photos / 'zero.jpg').write_bytes(b'')
+    (photos / 'text.png').write_text('no image')
+    name = os.fsdecode(b'quote\'s "and\n\xff.png')
+    shutil.copy(next(photos.rglob('0*.png')), photos / name)
+    index = build(retriever, photos, tmp_path / 'a.index')
+    bad = dict(index.last_change.failures)
+    assert {os.path.basename(path) for path in bad} == {'zero.jpg', 'text.png'}
+    assert len(index) == 13
+    strange = str(photos / name)
+    assert strange in {hit.path for hit in index.search(photos / name, k=2)}
+    assert index.sync(photos, workers=0)[:3] == (0, 0, 13)
+
+
+@pytest.mark.parametrize('factory', ['IVF4,Flat', 'HNSW8', 'SQ8', 'IVF4,SQ8'])
+def test_approximate_indexes(retriever, photos, tmp_path, factory):
+    index = build(retriever, photos, tmp_path / 'a.index', factory=factory)
+    figures = index.check(12, k=3)
+    assert figures['recall'] > 0.6 and figures['ms'] > 0 and figures['exact_ms'] > 0
+    file = sorted(photos.rglob('*.png'))[2]
+    file.unlink()
+    index.sync(photos, workers=0)
+    again = Index.open(tmp_path / 'a.index', retriever)
+    assert len(again) == 11 and again.factory == factory
+    assert str(file) not in {hit.path for hit in again.search(0, k=11)}
+    with pytest.raises(ValueError, match=factory):
+        Index.build(retriever, photos, tmp_path / 'a.index')
+    mapped = Index.open(tmp_path / 'a.index', retriever, mmap=True)
+    assert mapped.search(0, k=3) == again.search(0, k=3)
+    mapped.remove(ids=[0])
+    assert len(mapped) == 10
+
+
+def test_an_unknown_factory_fails_before_any_image_is_read(retriever, tmp_path):
+    with pytest.raises(ValueError, match='IVFoops'):
+        Index.build(retriever, tmp_path / 'absent', tmp_path / 'a.index', factory='IVFoops')
+    assert not (tmp_path / 'a.index').exists()
+
+
+def test_another_model_is_refused(retriever, photos, tmp_path):
+    build(retriever, photos, tmp_path / 'a.index')
+    other = make_retriever(seed=1)
+    with pytest.raises(ValueError, match=other.fingerprint):
+        Index.open(tmp_path / 'a.index', other)
+
+
+def test_a_damaged_index_is_refused(retriever, photos, tmp_path):
+    with pytest.raises(FileNotFoundError, match='absent'):
+        Index.open(tmp_path / 'absent')
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'thesis.txt').write_text('mine')
+    with pytest.raises(ValueError, match='full'):
+        build(retriever, photos, tmp_path / 'full')
+    build(retriever, photos, tmp_path / 'a.index')
+    for name, damage in (
+        ('exact-1.faiss', lambda content: content[:-100]),
+        ('exact-1.faiss', lambda content: b'foreign' + content),
+        ('items.sqlite', lambda content: b'foreign' + content),
+        ('index.json', lambda content: content[:-20]),
+        ('index.json', lambda content: json.dumps(dict(json.loads(content), version=9)).encode()),
+        ('index.json', lambda content: json.dumps(dict(json.loads(content), count=9)).encode()),
+    ):
+        copy = tmp_path / 'copy.index'
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(tmp_path / 'a.index', copy)
+        (copy / name).write_bytes(damage((copy / name).read_bytes()))
+        with pytest.raises(ValueError, match='copy.index'):
+            Index.open(copy)
+
+
+def test_duplicates_and_clusters(retriever, photos, tmp_path):
+    files = sorted(photos.rglob('*.png'))
+    shutil.copy(files[0], photos / 'copy of it.png')
+    index = build(retriever, photos, tmp_path / 'a.index')
+    group = index.duplicates(0.99999)[0]
+    assert {item.path for item in group} == {str(files[0]), str(photos / 'copy of it.png')}
+    clusters = index.cluster(3)
+    assert len(clusters) == 3 and sum(map(len, clusters)) == 13
+    assert [len(c) for c in clusters] == sorted(map(len, clusters), reverse=True)
+    with pytest.raises(ValueError, match='14'):
+        index.cluster(14)
