@@ -60,7 +60,9 @@ class Items:
 
     def __init__(self, file: str | Path, writable: bool = False) -> None:
         self.file = Path(file)
-        mode = 'rwc' if writable else 'ro'
+        # Readers too may have to roll back what a killed writer began; SQLite itself falls back to
+        # reading alone where the file is protected.
+        mode = 'rwc' if writable else 'rw'
         uri = f'{self.file.absolute().as_uri()}?mode={mode}'
         try:
             self.connection = sqlite3.connect(
