@@ -56,7 +56,7 @@ class Staging:
 
     def shards(self) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """Entries and vectors (B, D) of each whole shard."""
-        for file in sorted(self.folder.glob('*.json')):
+        for file in sorted(self.folder.glob('[!.]*.json')):
             held = json.loads(file.read_text())
             vectors_file = file.with_suffix('.npy')
             if held['fingerprint'] != self.fingerprint:
@@ -77,7 +77,7 @@ class Staging:
 
     def clear(self) -> None:
         """Remove all shards; the files that complete them first."""
-        for pattern in ('*.json', '*', '.*'):
+        for pattern in ('*.json', '*'):  # hidden ones too, which a killed process left
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)
         if self.folder.exists():
