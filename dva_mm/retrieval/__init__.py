@@ -1,6 +1,7 @@
-from .index import Hit, Index
+from .change import Change
+from .index import Index
 from .items import Item
+from .queries import Hit
 from .retriever import Embedded, Retriever
-from .writer import Change
 
 __all__ = ['Change', 'Embedded', 'Hit', 'Index', 'Item', 'Retriever']

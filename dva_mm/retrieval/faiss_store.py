@@ -46,8 +46,13 @@ class FaissStore:
         self.factory = factory
         self.exact = faiss.IndexIDMap2(faiss.IndexFlatIP(dims))
         self.approximate = None
+        self.least = 0
+        """Vectors that training the approximate index takes at least."""
         if factory is not None:
-            self._make(factory)  # an unknown string fails here, before any long work
+            made = self._make(factory)  # an unknown string fails here, before any long work
+            ivf = faiss.try_extract_index_ivf(made)
+            pq = getattr(faiss.downcast_index(made.index if ivf is None else ivf), 'pq', None)
+            self.least = max(0 if ivf is None else ivf.nlist, 0 if pq is None else pq.ksub)
 
     def _make(self, factory: str) -> Any:
         try:
@@ -55,7 +60,7 @@ class FaissStore:
         except RuntimeError as error:
             reason = str(error).splitlines()[-1]
             raise ValueError(f'factory {factory!r} is unknown to faiss: {reason}') from error
-        return faiss.IndexIDMap2(index)
+        return index if _keeps_ids(index) else faiss.IndexIDMap2(index)
 
     def __len__(self) -> int:
         return self.exact.ntotal
@@ -83,9 +88,10 @@ class FaissStore:
         if not len(ids):
             return
         ids = np.asarray(ids, dtype=np.int64)
-        self.exact.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
-        if self.approximate is not None:
-            self.approximate.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        for index in (self.exact, self.approximate):
+            if index is not None:
+                index.add_with_ids(vectors, ids)
 
     def remove(self, ids: Sequence[int]) -> None:
         """Remove vectors by id; an approximate index that cannot remove is built anew."""
@@ -93,11 +99,14 @@ class FaissStore:
             return
         selector = faiss.IDSelectorBatch(np.asarray(ids, dtype=np.int64))
         self.exact.remove_ids(selector)
-        if self.approximate is not None:
-            try:
-                self.approximate.remove_ids(selector)
-            except RuntimeError:  # HNSW knows no removal
-                self.build()
+        if self.approximate is None:
+            return
+        # Behind IndexIDMap2, faiss removes rightly from flat codes alone; HNSW knows no removal.
+        index = self.approximate
+        if _keeps_ids(index) or isinstance(faiss.downcast_index(index.index), faiss.IndexFlatCodes):
+            index.remove_ids(selector)
+        else:
+            self.build()
 
     def build(self) -> None:
         """Train the approximate index on the vectors, and fill it.
@@ -105,7 +114,8 @@ class FaissStore:
         Raises:
             ValueError: If there are too few vectors to train it.
         """
-        if self.factory is None:
+        if self.factory is None or not len(self):
+            self.approximate = None
             return
         index = self._make(self.factory)
         sample = self._sample(200_000)
@@ -155,19 +165,28 @@ class FaissStore:
             return _numpy(self.exact, 'search')(queries, k, params=params)
         if exact or self.approximate is None:
             return self.exact.search(queries, k)
-        inner = faiss.try_extract_index_ivf(self.approximate.index)
+        inner = faiss.try_extract_index_ivf(self.approximate)
         if inner is not None:
             inner.nprobe = nprobe or min(inner.nlist, max(8, inner.nlist // 64))
         return self.approximate.search(queries, k)
 
     def search_range(
-        self, queries: np.ndarray, score: float
+        self, queries: np.ndarray, score: float, allowed: Sequence[int] | None = None
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Of each query, the scores (falling) and ids of all vectors with at least ``score``."""
+        """Of each query, the scores (falling) and ids of all vectors with at least ``score``.
+
+        Args:
+            queries: (Q, D) float32 of unit length.
+            score: Least inner product.
+            allowed: Ids to search among. Defaults to None: all.
+        """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        limits, scores, ids = _numpy(self.exact, 'range_search')(
-            queries, np.nextafter(score, -np.inf)
-        )
+        least = float(np.nextafter(np.float32(score), np.float32(-np.inf)))
+        params = None
+        if allowed is not None:
+            selector = faiss.IDSelectorBatch(np.asarray(allowed, dtype=np.int64))
+            params = faiss.SearchParameters(sel=selector)
+        limits, scores, ids = _numpy(self.exact, 'range_search')(queries, least, params=params)
         found = []
         for first, last in zip(limits[:-1], limits[1:], strict=True):
             order = np.argsort(-scores[first:last], kind='stable')
@@ -211,6 +230,13 @@ def _numpy(index: Any, method: str) -> Callable:
     return getattr(index, f'{method}_numpy', getattr(index, method))
 
 
+def _keeps_ids(index: Any) -> bool:
+    """Whether an index holds ids of its own, as IVF does, also behind a transform."""
+    if isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    return isinstance(index, faiss.IndexIVF)
+
+
 def _read(file: Path, dims: int, mmap: bool) -> Any:
     flags = faiss.IO_FLAG_MMAP_IFC if mmap else 0
     try:
@@ -220,6 +246,6 @@ def _read(file: Path, dims: int, mmap: bool) -> Any:
             f'{file} is no whole faiss file: {str(error).splitlines()[-1]}; restore it, or build '
             'the index again'
         ) from error
-    if index.d != dims or not isinstance(index, faiss.IndexIDMap2):
+    if index.d != dims or not (isinstance(index, faiss.IndexIDMap2) or _keeps_ids(index)):
         raise ValueError(f'{file} holds vectors of {index.d} values, the index has {dims}')
     return index

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,23 @@ BLOCK = 1024
 """Vectors compared with all others at a time."""
 
 
+def all_vectors(storage: Any) -> FaissStore:
+    """All vectors of an index, in memory; those of a folder are there already."""
+    store = getattr(storage, 'store', None)
+    if store is None:
+        store = FaissStore(storage.state['dims'])
+        for ids, vectors in storage.blocks():
+            store.add(vectors, ids)
+    return store
+
+
 def measure_recall(
-    store: FaissStore, sample: int = 100, k: int = 10, nprobe: int | None = None
+    storage: Any, sample: int = 100, k: int = 10, nprobe: int | None = None
 ) -> dict[str, float]:
     """Compare the approximate index with exact search on vectors of its own.
 
     Args:
-        store: The vectors, at least one.
+        storage: Of the index.
         sample: Number of vectors that are asked, drawn with a fixed seed. Defaults to 100.
         k: Neighbours compared. Defaults to 10.
         nprobe: Lists of an IVF index to look into. Defaults to None, see
@@ -26,17 +37,23 @@ def measure_recall(
     Returns:
         ``recall`` (share of the exact neighbours that are found), ``ms`` and ``exact_ms``
         (milliseconds of one query, median).
+
+    Raises:
+        ValueError: If the index is empty.
     """
+    if not len(storage):
+        raise ValueError(f'{storage} is empty: there is nothing to check')
+    ids = np.concatenate([ids for ids, _ in storage.blocks()])
     rng = np.random.default_rng(0)
-    vectors = store.vectors(rng.choice(store.ids, min(sample, len(store)), replace=False))
-    k = min(k, len(store))
+    vectors = storage.vectors(rng.choice(ids, min(sample, len(ids)), replace=False))
+    k = min(k, len(ids))
     seconds: dict[bool, list[float]] = {True: [], False: []}
     shared = 0
     for vector in vectors:
         found = {}
         for exact in (True, False):
             start = time.perf_counter()
-            found[exact] = store.search(vector[None], k, exact=exact, nprobe=nprobe)[1][0]
+            found[exact] = storage.search(vector[None], k, exact=exact, nprobe=nprobe)[1][0]
             seconds[exact].append(time.perf_counter() - start)
         shared += len(set(found[True]) & set(found[False]))
     return dict(
@@ -94,7 +111,12 @@ def clusters(ids: Sequence[int], vectors: np.ndarray, k: int, seed: int = 0) -> 
 
     Returns:
         Ids of each cluster, the largest cluster first, in each the one nearest to its mean first.
+
+    Raises:
+        ValueError: If there are fewer vectors than clusters.
     """
+    if not 1 <= k <= len(ids):
+        raise ValueError(f'k must lie between 1 and the {len(ids)} images, got {k}')
     means = faiss.Kmeans(
         vectors.shape[1], k, spherical=True, seed=seed, niter=25, min_points_per_centroid=1
     )

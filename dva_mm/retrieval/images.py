@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm', '.tif', '.tiff')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm', '.tif', '.tiff', '.gif', '.avif')
 """Endings of the files that a folder's images have; letters of either case."""
 CHUNK = 4096
 """So many pictures of a generator are held at a time."""
@@ -30,16 +30,19 @@ class ImageBatch(NamedTuple):
     """Place and reason of each image that cannot be read."""
 
 
-def find_images(folder: str | Path) -> list[str]:
+def find_images(folder: str | Path, unreadable: list[tuple[str, str]] | None = None) -> list[str]:
     """The image files below a folder, sorted by path.
 
     Hidden files and folders, macOS's ``__MACOSX`` and folders behind links are passed over.
 
     Args:
         folder: Searched with all its sub-folders.
+        unreadable: Takes the name and the reason of each sub-folder that cannot be read. Defaults
+            to None: that is raised.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        OSError: If a sub-folder cannot be read.
 
     >>> import tempfile
     >>> find_images(tempfile.mkdtemp())
@@ -48,8 +51,16 @@ def find_images(folder: str | Path) -> list[str]:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f'there is no folder of images {root.absolute()}')
+
+    def report(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # it vanished just now
+            return
+        if unreadable is None:
+            raise error
+        unreadable.append((os.fsdecode(error.filename), str(error)))
+
     found = []
-    for parent, folders, files in os.walk(root):
+    for parent, folders, files in os.walk(root, onerror=report):
         folders[:] = [name for name in folders if name[0] != '.' and name != '__MACOSX']
         names = (name for name in files if name[0] != '.')
         found += [os.path.join(parent, name) for name in names if name.lower().endswith(SUFFIXES)]

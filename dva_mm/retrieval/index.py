@@ -1,49 +1,34 @@
-"""Index: a folder that answers which images are most like a given one."""
+"""Index: images by their embeddings, which answers which of them are most like a given one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from . import groups
+from .change import Change, change, folder_entries, image_entries, new_state
 from .faiss_store import FaissStore, need_faiss
-from .groups import clusters, duplicate_groups, measure_recall
-from .images import find_images
-from .items import Item, Items
+from .folder import FolderStorage
+from .items import Item, absolute
+from .milvus_store import MilvusStorage, is_milvus
+from .queries import Hit, check_rerank, embed_queries, hits, rank
 from .retriever import Retriever, as_images
-from .staging import Entry, file_entry
-from .state import ITEMS, LOCK, STATE, new_state, read_state, write_state
-from .writer import Change, change, commit, writing
-
-
-class Hit(NamedTuple):
-    """One answer to a query."""
-
-    rank: int
-    """From 1."""
-    score: float
-    """Cosine with the query, -1..1."""
-    path: str | None
-    """The image file; None of an image that was given in memory."""
-    id: int
-    """Number of the item in the index."""
-    label: str | None
-    metadata: dict[str, Any]
 
 
 class Index:
     """Images by their embeddings. :meth:`build` makes one, :meth:`open` reads one.
 
-    The folder holds ``index.json`` (what it was made with), ``items.sqlite`` (path, label, size,
-    time and metadata of each image) and the vectors as faiss files. A change appears as a whole
-    when ``index.json`` is replaced. One process writes at a time; readers go on with what they
-    opened, and :meth:`refresh` shows them the change.
+    It lies in a folder (``index.json``, ``items.sqlite`` and the vectors as faiss files), where a
+    change appears as a whole, or in a Milvus database. One process writes at a time; readers go on
+    meanwhile, and :meth:`refresh` shows them the change.
 
     Args:
-        folder: The index.
+        location: A folder, ``'milvus:FILE.db'`` (Milvus Lite, in this process) or
+            ``'http://HOST:19530'`` (a Milvus server), with ``#NAME`` for another collection.
         retriever: Embeds queries and new images; loaded when first needed if it is None.
-        mmap: Map the vectors into memory instead of reading them, for indexes larger than the
-            memory. Defaults to False.
+        mmap: Map a folder's vectors into memory instead of reading them, for indexes larger than
+            the memory. Defaults to False.
 
     Raises:
         FileNotFoundError: If there is no index.
@@ -52,13 +37,13 @@ class Index:
     """
 
     def __init__(
-        self, folder: str | Path, retriever: Retriever | None = None, mmap: bool = False
+        self, location: str | Path, retriever: Retriever | None = None, mmap: bool = False
     ) -> None:
         need_faiss()
-        self.folder = Path(folder).expanduser().absolute()
-        self.mmap = mmap
+        self.storage = _kind(location)(location, mmap)
         self._retriever = retriever
-        self.read()
+        self.augmented: dict[tuple, FaissStore] = {}  # of rerank DBA
+        self.last_change: Change | None = None
         if retriever is not None:
             self._check_model(retriever)
 
@@ -69,6 +54,8 @@ class Index:
         images: Any,
         out: str | Path,
         factory: str | None = None,
+        flip: bool = False,
+        labels: Any = None,
         **options: Any,
     ) -> 'Index':
         """Make an index of images, or finish one that was interrupted.
@@ -76,71 +63,49 @@ class Index:
         Args:
             retriever: Embeds the images.
             images: A folder (with all below it), or what :meth:`Retriever.encode` takes.
-            out: Folder of the index. One that is there already, of the same model and factory,
-                gets what it lacks.
-            factory: faiss's string of an approximate index, such as 'IVF4096,PQ64'. Defaults to
-                None: exact.
+            out: The new index's location; see :class:`Index`. One that is there already, of the
+                same model and factory, gets what it lacks.
+            factory: faiss's string of an approximate index, such as 'IVF4096,PQ64'; in Milvus, its
+                index type and options, such as 'HNSW,M=16'. Defaults to None: exact.
+            flip: Average each embedding, of queries too, with the mirrored image's. Defaults to
+                False.
+            labels: Of a folder, see :meth:`sync`; of other images, see :meth:`add`. Defaults to
+                None.
             **options: See :meth:`add`.
 
         Raises:
-            ValueError: If ``out`` is an index of another model or factory, or something else.
+            ValueError: If ``out`` is an index of another model, factory or flip, or something else.
             RuntimeError: If another process is writing to it.
         """
         need_faiss()
-        out = Path(out).expanduser().absolute()
-        FaissStore(retriever.dims, factory)  # an unknown factory fails before any long work
-        if not (out / STATE).exists():
-            ours = (ITEMS, LOCK, '.index.')  # of a process killed right here
-            if out.is_file() or any(not path.name.startswith(ours) for path in out.glob('*')):
-                raise ValueError(f'{out} exists and is no index; choose another folder')
-            out.mkdir(parents=True, exist_ok=True)
-            Items(out / ITEMS, writable=True).close()
-            write_state(out, new_state(retriever, factory))
+        asked = dict(dims=retriever.dims, factory=factory, flip=flip)
+        _kind(out).check(retriever.dims, factory)  # it fails before any long work
+        _kind(out).create(out, new_state(retriever, factory, flip, labels))
         index = cls(out, retriever)
-        if index.factory != factory:
-            raise ValueError(
-                f'{out} was made with factory={index.factory!r}, asked for is {factory!r}; build '
-                'into another folder'
-            )
+        for name, value in asked.items():
+            if index.state[name] != value:
+                raise ValueError(
+                    f'{out} was made with {name}={index.state[name]!r}, asked for is {value!r}; '
+                    'build into another place'
+                )
         is_folder = isinstance(images, str | Path) and Path(images).expanduser().is_dir()
-        index.last_change = (
-            index.sync(images, **options) if is_folder else index.add(images, **options)
-        )
+        (index.sync if is_folder else index.add)(images, labels=labels, **options)
         return index
 
     @classmethod
     def open(
-        cls, folder: str | Path, retriever: Retriever | None = None, mmap: bool = False
+        cls, location: str | Path, retriever: Retriever | None = None, mmap: bool = False
     ) -> 'Index':
         """Read an index; see the class."""
-        return cls(folder, retriever, mmap)
-
-    def read(self) -> None:
-        """Read the newest state from the folder."""
-        self.state = read_state(self.folder)
-        exact, approximate = self.files(self.state['generation'])
-        if self.state['count']:
-            self.store = FaissStore.open(self.dims, self.factory, exact, approximate, self.mmap)
-        else:
-            self.store = FaissStore(self.dims, self.factory)
-        if len(self.store) != self.state['count']:
-            raise ValueError(
-                f'{self.folder}: {exact.name} holds {len(self.store)} vectors, {STATE} says '
-                f'{self.state["count"]}; restore the folder, or build it again'
-            )
-        self.items = Items(self.folder / ITEMS)
+        return cls(location, retriever, mmap)
 
     def refresh(self) -> bool:
         """Show the newest state; returns whether another process has changed it."""
-        if read_state(self.folder)['generation'] == self.state['generation']:
-            return False
-        self.items.close()
-        self.read()
-        return True
+        return self.storage.refresh()
 
     def close(self) -> None:
         """Close its files."""
-        self.items.close()
+        self.storage.close()
 
     def __enter__(self) -> 'Index':
         return self
@@ -149,11 +114,16 @@ class Index:
         self.close()
 
     def __len__(self) -> int:
-        return self.state['count']
+        return len(self.storage)
 
     def __repr__(self) -> str:
-        kind = self.factory or 'exact'
-        return f'Index({str(self.folder)!r}, {len(self):,} images, {self.dims} values, {kind})'
+        kind = self.state['factory'] or 'exact'
+        return f'Index({str(self.storage)!r}, {len(self):,} images, {self.dims} values, {kind})'
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What it was made with: dims, factory, flip, fingerprint, model, ..."""
+        return self.storage.state
 
     @property
     def dims(self) -> int:
@@ -161,23 +131,30 @@ class Index:
         return self.state['dims']
 
     @property
-    def factory(self) -> str | None:
-        """faiss's string of the approximate index; None of an exact one."""
-        return self.state['factory']
+    def flip(self) -> bool:
+        """Whether embeddings are averaged with the mirrored image's."""
+        return self.state['flip']
 
     @property
     def retriever(self) -> Retriever:
         """The model; loaded from where the index was made with if none was given."""
         if self._retriever is None:
-            retriever = Retriever.load(**self.state['model'])
-            self._check_model(retriever)
-            self._retriever = retriever
+            self.use(Retriever.load(**self.state['model']))
         return self._retriever
+
+    def use(self, retriever: Retriever) -> None:
+        """Embed with this retriever from now on.
+
+        Raises:
+            ValueError: If it is of another model than the index.
+        """
+        self._check_model(retriever)
+        self._retriever = retriever
 
     def _check_model(self, retriever: Retriever) -> None:
         if retriever.fingerprint != self.state['fingerprint']:
             raise ValueError(
-                f'{self.folder} was made with another model ({self.state["model"]}, fingerprint '
+                f'{self.storage} was made with another model ({self.state["model"]}, fingerprint '
                 f'{self.state["fingerprint"]}) than {retriever.name or "the one given"} '
                 f'({retriever.fingerprint}): their embeddings do not compare. Load that model, or '
                 'build another index'
@@ -188,78 +165,50 @@ class Index:
         images: Any,
         labels: Sequence[str] | None = None,
         metadata: Sequence[dict] | None = None,
-        batch_size: int = 64,
-        workers: int = 2,
-        flip: bool = False,
-    ) -> Change:
+        **options: Any,
+    ) -> Change | None:
         """Add images. A file that is there as it is now is left alone; a changed one is replaced.
 
         Args:
             images: What :meth:`Retriever.encode` takes, but for data sets.
             labels: A class name for each image. Defaults to None.
             metadata: A dict of JSON values for each image. Defaults to None.
-            batch_size, workers, flip: See :meth:`Retriever.encode`.
+            **options: ``batch_size`` and ``workers``, see :meth:`Retriever.encode`;
+                ``distributed=True`` where all processes of torch.distributed call it together:
+                each embeds its part, the first one commits.
 
         Raises:
-            ValueError: If labels or metadata are not as many as the images.
+            ValueError: If labels or metadata are not as many as the images, or no JSON.
             RuntimeError: If another process is writing.
         """
         images = as_images(images)
-        for name, values in (('labels', labels), ('metadata', metadata)):
-            if values is not None and (
-                not hasattr(images, '__len__') or len(values) != len(images)
-            ):
-                raise ValueError(f'{name} must have one value for each image')
-
-        def entries(failures: list[tuple[str, str]]) -> Iterator[Entry]:
-            for row, image in enumerate(images):
-                label = None if labels is None else labels[row]
-                extra = {} if metadata is None else metadata[row]
-                try:
-                    if isinstance(image, str | bytes | Path):
-                        yield file_entry(image, label, extra)
-                    else:
-                        yield Entry(image, None, None, None, label, extra)
-                except OSError as error:
-                    failures.append((str(image), str(error)))
-
         total = len(images) if hasattr(images, '__len__') else None
-        options = dict(batch_size=batch_size, workers=workers, flip=flip)
-        return change(self, entries, total, **options)
+        entries = image_entries(images, total, labels, metadata)
+        self.last_change = change(self, entries, total, **options)
+        return self.last_change
 
     def sync(
         self,
         folder: str | Path,
         labels: Callable[[str], str | None] | str | None = None,
-        batch_size: int = 64,
-        workers: int = 2,
-        flip: bool = False,
-    ) -> Change:
+        **options: Any,
+    ) -> Change | None:
         """Make the index agree with a folder: embed what is new or changed, drop what vanished.
 
         Args:
             folder: Items below it that are no longer there are removed; others are left alone.
             labels: 'folder' takes the name of each image's folder; a function takes its path.
-                Defaults to None: no labels.
-            batch_size, workers, flip: See :meth:`Retriever.encode`.
+                Defaults to None: as the index was built, else no labels.
+            **options: See :meth:`add`.
 
         Raises:
             FileNotFoundError: If the folder does not exist.
             RuntimeError: If another process is writing.
         """
-        root = Path(folder).expanduser().absolute()
-        name_label = (lambda path: Path(path).parent.name) if labels == 'folder' else labels
-        paths = find_images(root)
-
-        def entries(failures: list[tuple[str, str]]) -> Iterator[Entry]:
-            for path in paths:
-                try:
-                    yield file_entry(path, None if name_label is None else name_label(path))
-                except OSError as error:  # it vanished just now
-                    failures.append((path, str(error)))
-
-        options = dict(batch_size=batch_size, workers=workers, flip=flip)
-        return change(self, entries, len(paths), root, **options)
+        root = absolute(folder)
+        entries, total = folder_entries(root, labels or self.state['labels'])
+        self.last_change = change(self, entries, total, root, **options)
+        return self.last_change
 
     def remove(
         self,
@@ -273,163 +222,86 @@ class Index:
             ids, paths: Of the items; unknown ones are passed over.
             where: See :meth:`search`. Defaults to None.
         """
-        with writing(self):
-            generation = self.state['generation']
-            gone = set(map(int, ids)) & set(self.store.ids.tolist())
+        with self.storage.writing():
+            gone = set(self.storage.items(list(map(int, ids))))
             if paths:
-                gone |= set(self.items.select(dict(path=list(paths)), generation))
+                files = self.storage.files()
+                gone |= {files[path][0] for path in map(absolute, paths) if path in files}
             if where:
-                gone |= set(self.items.select(where, generation))
+                gone |= set(self.storage.select(where))
             if gone:
-                commit(self, [], np.empty((0, self.dims), np.float32), sorted(gone))
+                self.storage.commit([], sorted(gone))
             return len(gone)
-
-    def prepare_to_write(self) -> None:
-        """Show the newest state; read vectors that were mapped as a whole."""
-        self.refresh()
-        if self.mmap:
-            self.mmap = False
-            self.read()
-
-    def files(self, generation: int) -> tuple[Path, Path]:
-        """The files of a generation's exact and approximate vectors."""
-        names = f'exact-{generation}.faiss', f'approximate-{generation}.faiss'
-        return self.folder / names[0], self.folder / names[1]
 
     def search(
         self,
         queries: Any,
-        k: int = 10,
+        k: int | None = 10,
         where: dict[str, Any] | None = None,
         exclude_self: bool = False,
         min_score: float | None = None,
         exact: bool = False,
         nprobe: int | None = None,
+        rerank: dict[str, Any] | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The images most like each query, the nearest first.
 
         Args:
             queries: One query or a list: a path, PIL image, array (H, W, 3) RGB uint8, the id (int)
                 of an item; or embeddings, an array (Q, D) of floats.
-            k: Hits a query; fewer where there are not so many. Defaults to 10.
+            k: Hits a query; fewer where there are not so many. None: all of at least
+                ``min_score``, exactly. Defaults to 10.
             where: Search only items with these values, exactly: ``dict(label='rose')``, a list for
                 one of several, or a key of the metadata. Defaults to None: all.
             exclude_self: Leave out the item of the query's own file or id. Defaults to False.
             min_score: Leave out hits with a lower score. Defaults to None.
             exact: Search exactly though the index has an approximate one. Defaults to False.
             nprobe: Lists of an IVF index to look into: more is slower and finds more.
+            rerank: Rank better: ``dict(type='AQE', n=10, alpha=3)``, ``dict(type='DBA', n=10,
+                alpha=3)`` or ``dict(type='KReciprocal', k1=20, k2=6, weight=0.3,
+                candidates=100)``; see :mod:`dva_mm.retrieval.rerank`. Defaults to None.
 
         Returns:
             Hits of one query, or a list of hits for each query of a list or array.
 
         Raises:
-            ValueError: If ``k`` is not positive, a query cannot be read or has another width.
+            ValueError: If ``k`` is not positive, an option of ``rerank`` is unknown, a query cannot
+                be read or has another width.
         """
-        if not isinstance(k, int) or k < 1:
+        if k is None and (min_score is None or rerank is not None):
+            raise ValueError('k=None takes all hits of at least min_score, without rerank')
+        if k is not None and (not isinstance(k, int | np.integer) or k < 1):
             raise ValueError(f'k must be a positive integer, got {k!r}')
-        vectors, own, single = self._embed_queries(queries)
-        allowed = None if where is None else self.items.select(where, self.state['generation'])
-        ks = min(k + exclude_self, len(self) if allowed is None else len(allowed))
-        if ks == 0:
-            found = [([], [])] * len(vectors)
+        rerank = check_rerank(rerank)
+        asked = embed_queries(self, queries, exclude_self)
+        options = dict(where=where, exact=exact, nprobe=nprobe)
+        if k is None:
+            found = self.storage.search_range(asked.vectors, min_score, where)
         else:
-            found = zip(*self.store.search(vectors, ks, allowed, exact, nprobe), strict=True)
+            found = rank(self, asked, k, rerank, options)
         answers = [
-            self._hits(scores, ids, k, mine if exclude_self else None, min_score)
-            for (scores, ids), mine in zip(found, own, strict=True)
+            hits(self.storage, scores, ids, k, own, min_score)
+            for (scores, ids), own in zip(found, asked.own, strict=True)
         ]
-        return answers[0] if single else answers
-
-    def _hits(
-        self,
-        scores: Sequence[float],
-        ids: Sequence[int],
-        k: int,
-        own: int | str | None,
-        min_score: float | None,
-    ) -> list[Hit]:
-        items = self.items.get([int(i) for i in ids if i >= 0])
-        hits: list[Hit] = []
-        for score, number in zip(scores, ids, strict=True):
-            item = items.get(int(number))
-            if item is None or (own is not None and own in (item.id, item.path)):
-                continue
-            if len(hits) < k and (min_score is None or score >= min_score):
-                rank = len(hits) + 1
-                hit = Hit(rank, float(score), item.path, item.id, item.label, item.metadata)
-                hits.append(hit)
-        return hits
-
-    def _embed_queries(self, queries: Any) -> tuple[np.ndarray, list[int | str | None], bool]:
-        """Vectors (Q, D), each query's own id or path, and whether one query was asked."""
-        if isinstance(queries, np.ndarray) and queries.dtype.kind == 'f':
-            vectors = np.atleast_2d(queries).astype(np.float32)
-            if vectors.shape[1] != self.dims:
-                raise ValueError(
-                    f'queries have {vectors.shape[1]} values, the index has {self.dims}: they are '
-                    'of another model'
-                )
-            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-            return vectors, [None] * len(vectors), queries.ndim == 1
-        single = not isinstance(queries, list | tuple)
-        asked = [queries] if single else list(queries)
-        numbers = [isinstance(query, int | np.integer) for query in asked]
-        images = [query for query, is_number in zip(asked, numbers, strict=True) if not is_number]
-        ids = [int(query) for query, is_number in zip(asked, numbers, strict=True) if is_number]
-        if missing := set(ids) - set(self.store.ids.tolist()):
-            raise ValueError(f'there is no item {min(missing)} in {self.folder}')
-        vectors = np.empty((len(asked), self.dims), np.float32)
-        where = np.array(numbers, dtype=bool)
-        vectors[where] = self.store.vectors(ids)
-        if images:
-            vectors[~where] = self.retriever.encode(images, workers=0, progress=len(images) > 64)
-        own = [
-            q if n else str(Path(q).expanduser().absolute()) if isinstance(q, str | Path) else None
-            for q, n in zip(asked, numbers, strict=True)
-        ]
-        return vectors, own, single
+        return answers[0] if asked.single else answers
 
     def check(self, sample: int = 100, k: int = 10, nprobe: int | None = None) -> dict[str, float]:
-        """Recall and milliseconds of the approximate index beside exact search, on its own items.
-
-        See :func:`~dva_mm.retrieval.groups.measure_recall`.
-
-        Raises:
-            ValueError: If the index is empty.
-        """
-        if not len(self):
-            raise ValueError(f'{self.folder} is empty: there is nothing to check')
-        return measure_recall(self.store, sample, k, nprobe)
+        """Recall and time beside exact search; see :func:`~.groups.measure_recall`."""
+        return groups.measure_recall(self.storage, sample, k, nprobe)
 
     def duplicates(self, threshold: float = 0.98) -> list[list[Item]]:
-        """Groups of images that are alike: each is linked to another by at least ``threshold``.
-
-        Args:
-            threshold: Least cosine of a link. Defaults to 0.98.
-
-        Returns:
-            Groups of two and more, the largest first, each by id.
-        """
-        return self._items(duplicate_groups(self.store, threshold))
+        """Groups of images linked by a cosine of at least ``threshold``, the largest first."""
+        return self._items(groups.duplicate_groups(groups.all_vectors(self.storage), threshold))
 
     def cluster(self, k: int, seed: int = 0) -> list[list[Item]]:
-        """Sort all images into ``k`` clusters by spherical k-means.
+        """Sort all images into ``k`` clusters, the largest first; see :func:`~.groups.clusters`."""
+        store = groups.all_vectors(self.storage)
+        return self._items(groups.clusters(store.ids, store.vectors(store.ids), k, seed))
 
-        Args:
-            k: Number of clusters, at most that of the images.
-            seed: Of the start. Defaults to 0.
+    def _items(self, found: list[list[int]]) -> list[list[Item]]:
+        items = self.storage.items([number for group in found for number in group])
+        return [[items[number] for number in group] for group in found]
 
-        Returns:
-            The clusters, the largest first, each with the image nearest to its mean first.
 
-        Raises:
-            ValueError: If there are fewer images than clusters.
-        """
-        if not 1 <= k <= len(self):
-            raise ValueError(f'k must lie between 1 and the {len(self)} images, got {k}')
-        ids = self.store.ids
-        return self._items(clusters(ids, self.store.vectors(ids), k, seed))
-
-    def _items(self, groups: list[list[int]]) -> list[list[Item]]:
-        items = self.items.get([number for group in groups for number in group])
-        return [[items[number] for number in group] for group in groups]
+def _kind(location: str | Path) -> type[FolderStorage] | type[MilvusStorage]:
+    return MilvusStorage if is_milvus(location) else FolderStorage

@@ -110,24 +110,15 @@ class Items:
                 'UPDATE items SET removed = ? WHERE id = ?', ((generation, i) for i in ids)
             )
 
-    def next_id(self) -> int:
-        """An id that no item has had."""
-        (highest,) = self.connection.execute('SELECT MAX(id) FROM items').fetchone()
-        return 0 if highest is None else highest + 1
-
-    def count(self, generation: int) -> int:
-        """Number of items alive in a generation."""
-        sql = f'SELECT COUNT(*) FROM items WHERE {_ALIVE}'
-        return self.connection.execute(sql, (generation, generation)).fetchone()[0]
-
-    def get(self, ids: Sequence[int]) -> dict[int, Item]:
-        """Items by id; unknown ids are left out."""
+    def get(self, ids: Sequence[int], generation: int) -> dict[int, Item]:
+        """Items of a generation by id; unknown ids are left out."""
         found = {}
         for start in range(0, len(ids), _BATCH):
             some = [int(i) for i in ids[start : start + _BATCH]]
             marks = ','.join('?' * len(some))
-            sql = f'SELECT {_COLUMNS} FROM items WHERE id IN ({marks})'
-            found |= {row[0]: _item(row) for row in self.connection.execute(sql, some)}
+            sql = f'SELECT {_COLUMNS} FROM items WHERE id IN ({marks}) AND {_ALIVE}'
+            rows = self.connection.execute(sql, [*some, generation, generation])
+            found |= {row[0]: _item(row) for row in rows}
         return found
 
     def alive(self, generation: int) -> list[Item]:
@@ -153,23 +144,43 @@ class Items:
         """
         clauses, values = [_ALIVE], [generation, generation]
         for name, wanted in where.items():
-            options = list(wanted) if isinstance(wanted, list | tuple | set) else [wanted]
+            options = wanted_values(name, wanted)
             if name == 'path':
-                options = [os.fsencode(os.path.abspath(value)) for value in options]
-            column = name if name in ('label', 'path') else _metadata_column(name)
+                options = [os.fsencode(value) for value in options]
+            column = name if name in ('label', 'path') else f"json_extract(metadata, '$.{name}')"
             clauses.append(f'{column} IN ({",".join("?" * len(options))})')
             values += options
         sql = f'SELECT id FROM items WHERE {" AND ".join(clauses)} ORDER BY id'
         return [row[0] for row in self.connection.execute(sql, values)]
 
 
-def _metadata_column(name: str) -> str:
+def absolute(path: str | bytes | os.PathLike) -> str:
+    """A path as the items hold it: absolute, ``~`` and ``..`` resolved, links kept.
+
+    >>> absolute('/photos/../photos/a.jpg')
+    '/photos/a.jpg'
+    """
+    return os.path.abspath(os.path.expanduser(os.fsdecode(path)))
+
+
+def wanted_values(name: str, wanted: Any) -> list[Any]:
+    """The values that ``where`` takes of a name: one, or any of a list.
+
+    Raises:
+        ValueError: If the name is no plain one, or a value is None.
+
+    >>> wanted_values('label', 'rose')
+    ['rose']
+    """
     if not name.replace('_', '').isalnum():
         raise ValueError(
             f"where takes 'label', 'path' or a key of the metadata made of letters, digits and "
             f'underscores, got {name!r}'
         )
-    return f"json_extract(metadata, '$.{name}')"
+    values = list(wanted) if isinstance(wanted, list | tuple | set) else [wanted]
+    if any(value is None for value in values):
+        raise ValueError(f'where compares values; {name} cannot be searched for None')
+    return [absolute(value) for value in values] if name == 'path' else values
 
 
 def _item(row: tuple) -> Item:

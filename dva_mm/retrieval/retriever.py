@@ -1,7 +1,5 @@
 """Retriever: from images to embeddings, in three lines."""
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,19 +11,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import Compose
-from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from dva_mm.config import PREFIX, config_path, load_config
+from dva_mm.config import load_config
 from dva_mm.engine.publish import load_adapter
 
+from .hub import PREFIX, download
 from .images import chunks, find_images, load_batches, name_of
+from .source import absolute_source, config_of, find_weights, fingerprint
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -77,7 +76,7 @@ class Retriever:
         """Arguments of :meth:`load` that made it."""
         transforms = [TRANSFORMS.build(dict(transform)) for transform in pipeline]
         self._load, self._transforms = Compose(transforms[:1]), Compose(transforms[1:])
-        self.fingerprint = _fingerprint(model, pipeline)
+        self.fingerprint = fingerprint(model, pipeline)
         encoder = model.backbone
         tuning = getattr(encoder, 'encoder_info', dict)().get('tuning') or {}
         if tuning.get('type') == 'ICA' and tuning['act'] is None:
@@ -97,8 +96,9 @@ class Retriever:
         """Load a model from a published file, from a config and a checkpoint, or a config alone.
 
         Args:
-            source: A published ``.safetensors`` or ``.pth``, which carries its config; or a config
-                file or ``'dva_mm::NAME.py'``.
+            source: A published ``.safetensors`` or ``.pth``, which carries its config, or one on
+                the Hugging Face hub, ``'hf://USER/NAME'``; or a config file or
+                ``'dva_mm::NAME.py'``.
             checkpoint: A run's or a published checkpoint for a config. Defaults to None: the
                 frozen encoder, without what only training fills.
             pretrained: File of the frozen encoder's weights, where it lies elsewhere than the
@@ -107,17 +107,19 @@ class Retriever:
 
         Raises:
             FileNotFoundError: If a file does not exist.
-            ValueError: If the file carries no config, or the weights do not fit the encoder.
+            ValueError: If the file is damaged or carries no config, or the weights do not fit.
         """
         source = os.fspath(source)
         given = dict(source=source, checkpoint=checkpoint, pretrained=pretrained)
-        origin = {name: _absolute(file) for name, file in given.items()}
+        origin = {name: absolute_source(file) for name, file in given.items()}
+        if source.startswith(PREFIX):
+            source = download(source)
         if source.endswith(('.safetensors', '.pth')):
             if checkpoint is not None:
                 raise ValueError(
                     f'{source} is a checkpoint itself; give a config with {checkpoint}'
                 )
-            cfg, checkpoint = _config_of(source), source
+            cfg, checkpoint = config_of(source), source
         else:
             cfg = load_config(source)
         name = Path(checkpoint or source).name
@@ -128,7 +130,7 @@ class Retriever:
                 cfg.model.backbone.tuning = cfg.model.backbone.ica = None
         if pretrained is not None:
             cfg.model.backbone.pretrained = os.fspath(pretrained)
-        _find_weights(cfg)
+        find_weights(cfg)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             model = MODELS.build(cfg.model)
             if checkpoint is not None:
@@ -263,48 +265,3 @@ def as_images(images: Any) -> Any:
     if isinstance(images, Iterable) and not isinstance(images, np.ndarray):
         return images
     return [images]
-
-
-def _config_of(file: str) -> Config:
-    """The config that a checkpoint carries."""
-    text = CheckpointLoader.load_checkpoint(file, map_location='cpu').get('meta', {}).get('cfg')
-    if not text:
-        raise ValueError(
-            f'{file} carries no config; load it with the config that it was trained with: '
-            f'Retriever.load(CONFIG, {file!r})'
-        )
-    return Config.fromstring(text, '.py')
-
-
-def _find_weights(cfg: Config) -> None:
-    """Point to this package's copy of shipped weights that a config names by another path."""
-    pretrained = cfg.model.backbone.get('pretrained')
-    if not isinstance(pretrained, str) or '://' in pretrained or os.path.exists(pretrained):
-        return
-    _, found, below = pretrained.replace(os.sep, '/').rpartition('/configs/')
-    if found:
-        try:
-            cfg.model.backbone.pretrained = config_path(f'{PREFIX}{below}')
-        except FileNotFoundError:
-            return
-
-
-def _fingerprint(model: torch.nn.Module, pipeline: Sequence[dict]) -> str:
-    """Hash of all that decides on an embedding: tensors, preprocessor, pipeline."""
-    digest = hashlib.sha256()
-    encoder = getattr(model.backbone, 'encoder_info', dict)()
-    frozen = {f'backbone.{n}' for n in getattr(model.backbone, 'base_names', tuple)()}
-    digest.update(json.dumps(encoder, sort_keys=True, default=str).encode())
-    digest.update(json.dumps(pipeline, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        if name not in frozen and not name.startswith('head.'):
-            digest.update(f'{name} {tuple(tensor.shape)}'.encode())
-            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    for name, tensor in sorted(model.data_preprocessor.named_buffers()):
-        digest.update(f'{name} {tensor.flatten().tolist()}'.encode())
-    return digest.hexdigest()[:32]
-
-
-def _absolute(file: str | os.PathLike | None) -> str | None:
-    file = None if file is None else os.fspath(file)
-    return file if file is None or '::' in file or '://' in file else os.path.abspath(file)

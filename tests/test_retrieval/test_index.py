@@ -5,10 +5,10 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from photos import make_retriever
+from photos import make_retriever, write_photos
 from tiny_data import picture
 
-from dva_mm.retrieval import Index
+from dva_mm.retrieval import Index, folder
 
 
 def build(retriever, photos, out, **options):
@@ -145,7 +145,7 @@ def test_bad_files_are_reported_and_the_rest_is_kept(retriever, photos, tmp_path
     assert index.sync(photos, workers=0)[:3] == (0, 0, 13)
 
 
-@pytest.mark.parametrize('factory', ['IVF4,Flat', 'HNSW8', 'SQ8', 'IVF4,SQ8'])
+@pytest.mark.parametrize('factory', ['IVF4,Flat', 'HNSW8', 'SQ8', 'PCA8,IVF4,SQ8'])
 def test_approximate_indexes(retriever, photos, tmp_path, factory):
     index = build(retriever, photos, tmp_path / 'a.index', factory=factory)
     figures = index.check(12, k=3)
@@ -154,14 +154,116 @@ def test_approximate_indexes(retriever, photos, tmp_path, factory):
     file.unlink()
     index.sync(photos, workers=0)
     again = Index.open(tmp_path / 'a.index', retriever)
-    assert len(again) == 11 and again.factory == factory
+    assert len(again) == 11 and again.state['factory'] == factory
     assert str(file) not in {hit.path for hit in again.search(0, k=11)}
+    near = again.search(5, k=3, exact=True)
+    assert [hit.id for hit in again.search(5, k=3, nprobe=4)] == [hit.id for hit in near]
     with pytest.raises(ValueError, match=factory):
         Index.build(retriever, photos, tmp_path / 'a.index')
     mapped = Index.open(tmp_path / 'a.index', retriever, mmap=True)
     assert mapped.search(0, k=3) == again.search(0, k=3)
     mapped.remove(ids=[0])
     assert len(mapped) == 10
+    write_photos(photos, 60)  # five times as many: it is trained again
+    again.sync(photos, workers=0)  # with labels, as it was built
+    assert again.state['trained_on'] == len(again) == 60
+    assert again.remove(where=dict(label='class_0')) and again.remove(ids=range(80))
+    assert len(again) == 0 and again.search(np.ones(retriever.dims, np.float32)) == []
+    again.sync(photos, workers=0)
+    assert len(again.search(files_id(again), k=5)) == 5
+
+
+def files_id(index):
+    """The id of any item."""
+    return next(iter(index.storage.files().values()))[0]
+
+
+def test_too_few_images_for_a_factory_fail_before_any_is_embedded(
+    retriever, photos, tmp_path, monkeypatch
+):
+    monkeypatch.delattr(type(retriever), 'stream')
+    for factory, least in (('IVF64,Flat', '64'), ('PQ8', '256'), ('IVF4,PQ8', '256')):
+        with pytest.raises(ValueError, match=least):
+            Index.build(retriever, photos, tmp_path / factory, factory=factory)
+
+
+def test_flip_belongs_to_the_index(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index', flip=True)
+    rows = retriever.encode(photos, workers=0, flip=True, progress=False)
+    assert np.allclose(index.storage.vectors(range(12)), rows, atol=1e-6)
+    file = sorted(photos.rglob('*.png'))[3]
+    copy = shutil.copy(file, photos / 'copy.png')
+    again = Index.open(tmp_path / 'a.index', retriever)
+    again.sync(photos, workers=0)
+    assert again.search(copy, k=2)[1].score == pytest.approx(1, abs=1e-5)
+    with pytest.raises(ValueError, match='flip'):
+        build(retriever, photos, tmp_path / 'a.index', flip=False)
+
+
+def test_ways_with_dots_are_the_same_folder(retriever, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos / 'class_0')
+    index = build(retriever, '../../photos', tmp_path / 'a.index')
+    file = sorted(photos.rglob('*.png'))[0]
+    way = f'../class_0/{file.name}'
+    assert file.samefile(way) and str(file) == index.search(way, k=1)[0].path
+    assert str(file) not in {hit.path for hit in index.search(way, k=12, exclude_self=True)}
+    file.unlink()
+    assert index.sync('../../photos', workers=0)[:3] == (0, 1, 11)
+
+
+def test_all_hits_above_a_score(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    hits = index.search([0, 5], k=12)
+    least = hits[0][4].score
+    assert index.search([0, 5], k=None, min_score=least) == [
+        [hit for hit in found if hit.score >= least] for found in hits
+    ]
+    found = index.search(0, k=None, min_score=-1, where=dict(label='class_1'))
+    assert found == index.search(0, k=12, where=dict(label='class_1'))
+    with pytest.raises(ValueError, match='min_score'):
+        index.search(0, k=None)
+
+
+def test_a_reader_that_meets_a_writer_reads_again(retriever, photos, tmp_path, monkeypatch):
+    out = tmp_path / 'a.index'
+    index = build(retriever, photos, out)
+    old = json.loads((out / 'index.json').read_text())
+    index.remove(ids=[3])
+    read, stale = folder._read_state, [old]
+    monkeypatch.setattr(folder, '_read_state', lambda path: stale.pop() if stale else read(path))
+    assert len(Index.open(out)) == 11 and not stale
+
+
+def test_a_folder_that_cannot_be_read_loses_no_items(retriever, photos, tmp_path, monkeypatch):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    walk = os.walk
+
+    def blocked(root, onerror):
+        onerror(PermissionError(13, 'Permission denied', str(photos / 'class_1')))
+        return ((p, d, f) for p, d, f in walk(root) if not p.endswith('class_1'))
+
+    monkeypatch.setattr(os, 'walk', blocked)
+    change = index.sync(photos, workers=0)
+    assert change[:3] == (0, 0, 8) and len(index) == 12
+    assert [name for name, _ in change.failures] == [str(photos / 'class_1')]
+
+
+def test_names_that_are_no_text(retriever, photos, tmp_path):
+    name = os.fsdecode(b'class \xff "\n\'')
+    (photos / name).mkdir()
+    file = str(shutil.copy(next(photos.rglob('0*.png')), photos / name / 'a.png'))
+    index = build(retriever, photos, tmp_path / 'a.index')
+    hit = next(hit for hit in index.search(file, k=2) if hit.path == file)
+    assert hit.label.encode() == b'class \\xff "\n\''
+
+
+def test_metadata_that_is_no_json_is_refused_before_long_work(retriever, photos, tmp_path):
+    files = sorted(photos.rglob('*.png'))
+    with pytest.raises(ValueError, match='metadata'):
+        Index.build(retriever, files, tmp_path / 'a.index', metadata=[dict(a={1})] * 12)
+    index = Index.build(retriever, files, tmp_path / 'b.index', workers=0)
+    with pytest.raises(ValueError, match='label'):
+        index.search(0, where=dict(label=None))
 
 
 def test_an_unknown_factory_fails_before_any_image_is_read(retriever, tmp_path):

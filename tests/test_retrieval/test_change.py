@@ -42,8 +42,8 @@ def churn(retriever, photos, out):
 
 def check_whole(retriever, out):
     index = Index.open(out, retriever)
-    ids = index.store.ids.tolist()
-    alive = index.items.alive(index.state['generation'])
+    ids = index.storage.store.ids.tolist()
+    alive = index.storage.table.alive(index.state['generation'])
     assert sorted(ids) == [item.id for item in alive] and len(ids) == len(index)
     if ids:
         assert index.search(ids[0], k=1)[0].score == pytest.approx(1, abs=1e-4)
@@ -66,9 +66,7 @@ def test_kills_at_random_moments_leave_the_index_whole(retriever, tmp_path, monk
             file.unlink()
     index = Index.build(retriever, photos, out, workers=0)
     check_whole(retriever, out)
-    assert {item.path for item in index.items.alive(index.state['generation'])} == set(
-        map(str, photos.rglob('*.png'))
-    )
+    assert set(index.storage.files()) == set(map(str, photos.rglob('*.png')))
     assert not (out / 'staging').exists()
 
 
@@ -78,26 +76,28 @@ def test_a_killed_build_goes_on_where_it_stopped(retriever, tmp_path, monkeypatc
     embedded = []
     stream = type(retriever).stream
 
-    def stop_after_two_shards(self, images, *args):
-        if len(embedded) == 8:
-            raise KeyboardInterrupt
-        for batch in stream(self, images, *args):
-            embedded.extend(images)
-            yield batch
+    def watch(most):
+        def stop_after(self, images, batch_size, *args):
+            for batch in stream(self, images, 1, *args):
+                if len(embedded) == most:
+                    raise KeyboardInterrupt
+                embedded.append(images[batch.rows[0]])
+                yield batch
+
+        return stop_after
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(type(retriever), 'stream', stop_after_two_shards)
+        patch.setattr(type(retriever), 'stream', watch(9))
         Index.build(retriever, photos, out, workers=0)
     assert len(Index.open(out)) == 0
-    again = []
-
-    def count(self, images, *args):
-        again.extend(images)
-        yield from stream(self, images, *args)
-
-    monkeypatch.setattr(type(retriever), 'stream', count)
+    first = embedded[:8]  # two whole shards
+    embedded.clear()
+    monkeypatch.setattr(type(retriever), 'stream', watch(None))
     index = Index.build(retriever, photos, out, workers=0)
-    assert len(index) == 20 and len(again) == 12 and not set(again) & set(embedded)
+    assert len(index) == 20 and len(embedded) == 12 and not set(first) & set(embedded)
+    straight = Index.build(retriever, photos, tmp_path / 'b.index', workers=0)
+    for number in range(20):  # in the same order, too
+        assert index.search(number, k=3) == straight.search(number, k=3)
 
 
 def test_a_second_writer_is_refused_and_readers_go_on(retriever, photos, tmp_path):
@@ -107,9 +107,7 @@ def test_a_second_writer_is_refused_and_readers_go_on(retriever, photos, tmp_pat
     started, finish = FORK.Event(), FORK.Event()
 
     def hold():
-        from dva_mm.retrieval.writer import writing
-
-        with writing(Index.open(out, retriever)):
+        with Index.open(out, retriever).storage.writing():
             started.set()
             finish.wait(60)
 
