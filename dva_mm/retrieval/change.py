@@ -146,7 +146,7 @@ def change(
         What was done; None of all processes but the first.
 
     Raises:
-        RuntimeError: If another process is writing.
+        IndexBusyError: If another process is writing.
     """
     storage = index.storage
     rank, world = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from dva_mm.files import replace_atomically
 
 from .faiss_store import FaissStore
-from .items import Item, Items
+from .items import IndexBusyError, Item, Items
 from .staging import Entry
 
 FORMAT, VERSION = 'dva_mm index', 2
@@ -122,7 +122,7 @@ class FolderStorage:
         """Hold the lock of writers, at the newest generation.
 
         Raises:
-            RuntimeError: If another process holds it.
+            IndexBusyError: If another process holds it.
         """
         with _lock(self.folder):
             self.refresh()
@@ -237,7 +237,7 @@ def _lock(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise RuntimeError(
+        raise IndexBusyError(
             f'another process is writing to {folder}; wait until it has finished. Searching goes '
             'on meanwhile'
         ) from error

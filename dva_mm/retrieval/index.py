@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch.distributed as dist
 
 from . import groups
 from .change import Change, change, folder_entries, image_entries, new_state
@@ -42,6 +43,7 @@ class Index:
         need_faiss()
         self.storage = _kind(location)(location, mmap)
         self._retriever = retriever
+        self.load_options: dict[str, Any] = {}  # of Retriever.load, when the model is needed
         self.augmented: dict[tuple, FaissStore] = {}  # of rerank DBA
         self.last_change: Change | None = None
         if retriever is not None:
@@ -75,12 +77,16 @@ class Index:
 
         Raises:
             ValueError: If ``out`` is an index of another model, factory or flip, or something else.
-            RuntimeError: If another process is writing to it.
+            IndexBusyError: If another process is writing to it.
         """
         need_faiss()
         asked = dict(dims=retriever.dims, factory=factory, flip=flip)
         _kind(out).check(retriever.dims, factory)  # it fails before any long work
-        _kind(out).create(out, new_state(retriever, factory, flip, labels))
+        together = options.get('distributed', False)
+        if not together or dist.get_rank() == 0:
+            _kind(out).create(out, new_state(retriever, factory, flip, labels))
+        if together:
+            dist.barrier()
         index = cls(out, retriever)
         for name, value in asked.items():
             if index.state[name] != value:
@@ -139,7 +145,7 @@ class Index:
     def retriever(self) -> Retriever:
         """The model; loaded from where the index was made with if none was given."""
         if self._retriever is None:
-            self.use(Retriever.load(**self.state['model']))
+            self.use(Retriever.load(**self.state['model'], **self.load_options))
         return self._retriever
 
     def use(self, retriever: Retriever) -> None:
@@ -179,7 +185,7 @@ class Index:
 
         Raises:
             ValueError: If labels or metadata are not as many as the images, or no JSON.
-            RuntimeError: If another process is writing.
+            IndexBusyError: If another process is writing.
         """
         images = as_images(images)
         total = len(images) if hasattr(images, '__len__') else None
@@ -203,7 +209,7 @@ class Index:
 
         Raises:
             FileNotFoundError: If the folder does not exist.
-            RuntimeError: If another process is writing.
+            IndexBusyError: If another process is writing.
         """
         root = absolute(folder)
         entries, total = folder_entries(root, labels or self.state['labels'])

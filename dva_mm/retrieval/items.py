@@ -30,6 +30,10 @@ _ALIVE = 'added <= ? AND (removed IS NULL OR removed > ?)'
 _BATCH = 900  # SQLite's least limit of variables is 999
 
 
+class IndexBusyError(RuntimeError):
+    """Another process is writing to an index, or holds its file."""
+
+
 class Item(NamedTuple):
     """What an index knows of one image."""
 

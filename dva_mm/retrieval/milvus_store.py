@@ -12,7 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 import numpy as np
 from filelock import FileLock, Timeout
 
-from .items import Item, wanted_values
+from .items import IndexBusyError, Item, wanted_values
 from .staging import Entry
 
 LITE = 'milvus:'
@@ -48,7 +48,7 @@ class MilvusStorage:
     Raises:
         FileNotFoundError: If there is no index.
         ImportError: If pymilvus is not installed.
-        RuntimeError: If the database cannot be opened.
+        IndexBusyError: If the database cannot be opened.
     """
 
     def __init__(self, location: str, mmap: bool = False) -> None:
@@ -129,13 +129,13 @@ class MilvusStorage:
         """Hold the lock of this machine's writers; over several machines, run one at a time.
 
         Raises:
-            RuntimeError: If another process holds it.
+            IndexBusyError: If another process holds it.
         """
         lock = FileLock(f'{self.staging}.lock')
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise RuntimeError(f'another process is writing to {self}; wait for it') from error
+            raise IndexBusyError(f'another process is writing to {self}; wait for it') from error
         try:
             self.refresh()
             yield
@@ -281,7 +281,7 @@ def _connect(location: str) -> Any:
     try:
         return MilvusClient(place)
     except (MilvusException, OSError) as error:
-        raise RuntimeError(
+        raise IndexBusyError(
             f'{location} cannot be opened ({error}); another process may hold it: Milvus Lite '
             'serves one at a time'
         ) from error

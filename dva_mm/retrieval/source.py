@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
 
 from dva_mm.config import PREFIX, config_path
+from dva_mm.engine.publish import load_safetensors
 
 
 def config_of(file: str) -> Config:
@@ -25,12 +26,14 @@ def config_of(file: str) -> Config:
         ValueError: If it is damaged, carries no config, or one with more than plain values.
     """
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu')
+        is_safetensors = file.endswith('.safetensors')
+        read = load_safetensors if is_safetensors else partial(torch.load, weights_only=True)
+        checkpoint = read(file, map_location='cpu')
+        text = checkpoint.get('meta', {}).get('cfg')
     except FileNotFoundError:
         raise
     except Exception as error:  # readers of damaged files raise nearly anything
         raise ValueError(f'{file} is damaged, or no published file: {error}') from error
-    text = checkpoint.get('meta', {}).get('cfg')
     if not text:
         raise ValueError(
             f'{file} carries no config; load it with the config that it was trained with: '
@@ -74,8 +77,9 @@ def _value(node: ast.expr) -> Any:
         return kind(_value(item) for item in node.elts)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         names = [keyword.arg for keyword in node.keywords]
-        if node.func.id == 'dict' and not node.args and None not in names:
-            return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+        if node.func.id == 'dict' and None not in names and len(node.args) <= 1:
+            given = _value(node.args[0]) if node.args else {}
+            return dict(given, **{keyword.arg: _value(keyword.value) for keyword in node.keywords})
         if node.func.id == 'float' and len(node.args) == 1 and not names:
             return float(ast.literal_eval(node.args[0]))
     try:
