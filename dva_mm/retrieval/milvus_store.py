@@ -22,6 +22,8 @@ MOST = 16384
 """Rows of an answer; Milvus gives no more."""
 ROWS = 1000
 """Rows, or queries, of a request."""
+WINDOW = 4096
+"""Ids looked at in a request for many rows."""
 FIELDS = ['id', 'path', 'label', 'size', 'time', 'metadata']
 
 
@@ -252,13 +254,12 @@ class MilvusStorage:
         return found
 
     def _iterate(self, condition: str, fields: list[str]) -> Iterator[list[dict]]:
-        options = dict(filter=condition, output_fields=fields, batch_size=ROWS)
-        iterator = self.client.query_iterator(self.name, **options)
-        try:
-            while rows := iterator.next():
-                yield rows
-        finally:
-            iterator.close()
+        """Rows with these fields, in windows of ids: no answer can then hold too many."""
+        for start in range(0, self.state['next_id'], WINDOW):
+            window = f'id >= {start} and id < {start + WINDOW}'
+            both = f'{window} and ({condition})' if condition else window
+            if rows := self.client.query(self.name, both, output_fields=fields, limit=WINDOW):
+                yield list(rows)
 
 
 def _parts(location: str) -> tuple[str, str]:

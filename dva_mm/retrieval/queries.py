@@ -217,7 +217,9 @@ def hits(
     good = (ids >= 0) & (ids != (-1 if own is None else own))
     if min_score is not None:
         good &= scores >= min_score
-    scores, ids = scores[good][:k].tolist(), ids[good][:k].tolist()
+    scores, ids = scores[good], ids[good]
+    order = np.lexsort((ids, -scores))[:k]  # copies of an image in a fixed order
+    scores, ids = scores[order].tolist(), ids[order].tolist()
     items = storage.items(ids)
     found = [(score, items[i]) for score, i in zip(scores, ids, strict=True) if i in items]
     return [
