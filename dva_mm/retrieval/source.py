@@ -30,8 +30,8 @@ def config_of(file: str) -> Config:
         read = load_safetensors if is_safetensors else partial(torch.load, weights_only=True)
         checkpoint = read(file, map_location='cpu')
         text = checkpoint.get('meta', {}).get('cfg')
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'the checkpoint {file} does not exist') from error
     except Exception as error:  # readers of damaged files raise nearly anything
         raise ValueError(f'{file} is damaged, or no published file: {error}') from error
     if not text:
