@@ -159,6 +159,8 @@ class FaissStore:
             Scores (Q, k), falling, and ids (Q, k); where there are fewer, id -1.
         """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
+        if k < 1:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         if allowed is not None:
             selector = faiss.IDSelectorBatch(np.asarray(allowed, dtype=np.int64))
             params = faiss.SearchParameters(sel=selector)

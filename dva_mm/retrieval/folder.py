@@ -199,8 +199,6 @@ class FolderStorage:
         """Scores, falling, and ids (Q, k) of the nearest; see :meth:`FaissStore.search`."""
         allowed = None if where is None else self.select(where)
         k = min(k, len(self) if allowed is None else len(allowed))
-        if not k:
-            return np.empty((len(vectors), 0), np.float32), np.empty((len(vectors), 0), np.int64)
         return self.store.search(vectors, k, allowed, exact, nprobe)
 
     def search_range(

@@ -140,9 +140,8 @@ def rank(
     if kind == 'AQE':
         scores, ids = storage.search(vectors, rerank['n'] + more, **options)
         own = np.array([-1 if own is None else own for own in asked.own])[:, None]
-        weights, ids = _first(scores, ids, (ids >= 0) & (ids != own), rerank['n'])
-        neighbours = storage.vectors(ids.ravel()).reshape(*ids.shape, -1)
-        vectors = expand_queries(vectors, neighbours, weights, rerank['alpha']).astype(np.float32)
+        near, scores = _first(storage, ids, scores, (ids >= 0) & (ids != own), rerank['n'])
+        vectors = expand_queries(vectors, near, scores, rerank['alpha']).astype(np.float32)
     if kind == 'DBA':
         where = options['where']
         allowed = None if where is None else storage.select(where)
@@ -153,14 +152,14 @@ def rank(
 
 
 def _first(
-    scores: np.ndarray, ids: np.ndarray, good: np.ndarray, n: int
+    storage: Any, ids: np.ndarray, scores: np.ndarray, good: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first ``n`` good neighbours of each row; where there are fewer, the first id scores 0."""
+    """Vectors (Q, n, D) and scores of each row's first good neighbours; zero beyond their end."""
     order = np.argsort(~good, axis=1, kind='stable')[:, :n]
-    good, scores = np.take_along_axis(good, order, 1), np.take_along_axis(scores, order, 1)
-    ids = np.take_along_axis(ids, order, 1)
-    some = ids.max(initial=0)  # any id that exists
-    return np.where(good, scores, 0), np.where(good, ids, some)
+    ids, scores, good = (np.take_along_axis(a, order, 1) for a in (ids, scores, good))
+    vectors = np.zeros((*ids.shape, storage.state['dims']), np.float32)
+    vectors[good] = storage.vectors(ids[good])
+    return vectors, np.where(good, scores, 0)
 
 
 def _k_reciprocal(
@@ -198,9 +197,10 @@ def _augmented(index: 'Index', n: int, alpha: float) -> FaissStore:
             for start in range(0, len(ids), BLOCK):
                 own, some = ids[start : start + BLOCK], vectors[start : start + BLOCK]
                 scores, near = storage.search(some, n + 1)
-                weights, near = _first(scores, near, (near >= 0) & (near != own[:, None]), n)
-                neighbours = storage.vectors(near.ravel()).reshape(*near.shape, -1)
-                store.add(augment_gallery(some, neighbours, weights, alpha), own)
+                good = (near >= 0) & (near != own[:, None])
+                store.add(
+                    augment_gallery(some, *_first(storage, near, scores, good, n), alpha), own
+                )
         index.augmented = {key: store}  # one at a time: it is as large as the index
     return index.augmented[key]
 
