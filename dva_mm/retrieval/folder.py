@@ -1,0 +1,269 @@
+"""An index in a folder of this machine: faiss files, an SQLite table, and a small JSON file."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from dva_mm.files import replace_atomically
+
+from .faiss_store import FaissStore
+from .items import IndexBusyError, Item, Items
+from .staging import Entry
+
+FORMAT, VERSION = 'dva_mm index', 2
+STATE, ITEMS, STAGING, LOCK = 'index.json', 'items.sqlite', 'staging', 'write.lock'
+
+
+class FolderStorage:
+    """What an :class:`~dva_mm.retrieval.Index` in a folder holds.
+
+    Every change writes the files of a new generation, and appears as a whole when ``index.json``
+    names it. One process writes at a time; readers go on with the generation that they opened.
+
+    Args:
+        location: The folder.
+        mmap: Map the vectors into memory instead of reading them. Defaults to False.
+
+    Raises:
+        FileNotFoundError: If there is no index.
+        ValueError: If a file of it is damaged.
+    """
+
+    def __init__(self, location: str | Path, mmap: bool = False) -> None:
+        self.folder = Path(location).expanduser().absolute()
+        self.mmap = mmap
+        self.table: Items | None = None
+        self._read()
+
+    @staticmethod
+    def check(dims: int, factory: str | None) -> None:
+        """Refuse a factory that faiss does not know (ValueError)."""
+        FaissStore(dims, factory)
+
+    @staticmethod
+    def create(location: str | Path, state: dict) -> None:
+        """Make an empty index, where there is none yet.
+
+        Raises:
+            ValueError: If something else is there.
+        """
+        folder = Path(location).expanduser().absolute()
+        ours = (STATE, ITEMS, LOCK, '.index.')  # of a process killed right here
+        if not (folder / STATE).exists():
+            if folder.is_file() or any(not p.name.startswith(ours) for p in folder.glob('*')):
+                raise ValueError(f'{folder} exists and is no index; choose another folder')
+            folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder):
+            if not (folder / STATE).exists():
+                Items(folder / ITEMS, writable=True).close()
+                _write_state(folder, dict(format=FORMAT, version=VERSION, trained_on=0, **state))
+
+    def __len__(self) -> int:
+        return self.state['count']
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @property
+    def staging(self) -> Path:
+        """Where embeddings wait."""
+        return self.folder / STAGING
+
+    def _files(self, generation: int) -> tuple[Path, Path]:
+        names = f'exact-{generation}.faiss', f'approximate-{generation}.faiss'
+        return self.folder / names[0], self.folder / names[1]
+
+    def _read(self) -> None:
+        state = _read_state(self.folder)
+        while True:
+            try:
+                store = self._open_store(state)
+                break
+            except ValueError:
+                newest = _read_state(self.folder)
+                if newest['generation'] == state['generation']:
+                    raise
+                state = newest  # a writer replaced the files meanwhile
+        self.close()
+        self.state, self.store = state, store
+        self.table = Items(self.folder / ITEMS)
+
+    def _open_store(self, state: dict) -> FaissStore:
+        if not state['count']:
+            return FaissStore(state['dims'], state['factory'])
+        exact, approximate = self._files(state['generation'])
+        store = FaissStore.open(state['dims'], state['factory'], exact, approximate, self.mmap)
+        if len(store) != state['count']:
+            raise ValueError(
+                f'{self.folder}: {exact.name} holds {len(store)} vectors, {STATE} says '
+                f'{state["count"]}; restore the folder, or build it again'
+            )
+        return store
+
+    def refresh(self) -> bool:
+        """Show the newest generation; returns whether another process has changed it."""
+        if _read_state(self.folder)['generation'] == self.state['generation']:
+            return False
+        self._read()
+        return True
+
+    def close(self) -> None:
+        """Close its files."""
+        if self.table is not None:
+            self.table.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock of writers, at the newest generation.
+
+        Raises:
+            IndexBusyError: If another process holds it.
+        """
+        with _lock(self.folder):
+            self.refresh()
+            if self.mmap:  # what is mapped cannot be changed
+                self.mmap = False
+                self._read()
+            self.table.close()
+            self.table = Items(self.folder / ITEMS, writable=True)
+            try:
+                self.table.recover(self.state['generation'])
+                yield
+            finally:
+                self.table.close()
+                self.table = Items(self.folder / ITEMS)
+
+    def commit(self, blocks: Iterable[tuple[list[Entry], np.ndarray]], gone: Sequence[int]) -> None:
+        """Write the next generation.
+
+        Args:
+            blocks: New entries and their vectors (B, D), block by block.
+            gone: Ids of items to remove.
+        """
+        old = self.state
+        state = dict(old, generation=old['generation'] + 1)
+        exact, approximate = self._files(state['generation'])
+        try:
+            self.store.remove(gone)
+            self.table.remove(gone, state['generation'])
+            for entries, vectors in blocks:
+                ids = range(state['next_id'], state['next_id'] + len(entries))
+                self.store.add(vectors, ids)
+                items = (entry.item(number) for number, entry in zip(ids, entries, strict=True))
+                self.table.add(items, state['generation'])
+                state['next_id'] = ids.stop
+            state['count'] = len(self.store)
+            # It is trained when it is first filled, and again when it has doubled.
+            grown = self.store.approximate is None or len(self.store) > 2 * state['trained_on']
+            if state['factory'] is not None and state['count'] and grown:
+                self.store.build()
+                state['trained_on'] = state['count']
+            self.store.save(exact, approximate)
+            _write_state(self.folder, state)
+        except BaseException:
+            self.table.recover(old['generation'])
+            writable = self.table
+            self.table = None
+            self._read()
+            self.close()
+            self.table = writable
+            raise
+        self.state = state
+        # '*' takes hidden files too, which a killed process left
+        stale = {*self.folder.glob('*.faiss'), *self.folder.glob('.index.*')}
+        for file in stale - {exact, approximate}:
+            file.unlink(missing_ok=True)
+
+    def check_size(self, count: int) -> None:
+        """Refuse so few vectors that the approximate index cannot be trained (ValueError)."""
+        least = FaissStore(self.state['dims'], self.state['factory']).least
+        if count and self.store.approximate is None and count < least:
+            raise ValueError(
+                f'factory {self.state["factory"]!r} needs at least {least} images, there are '
+                f'{count}; take a smaller one, or none for exact search'
+            )
+
+    def search(
+        self,
+        vectors: np.ndarray,
+        k: int,
+        where: dict[str, Any] | None = None,
+        exact: bool = False,
+        nprobe: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores, falling, and ids (Q, k) of the nearest; see :meth:`FaissStore.search`."""
+        allowed = None if where is None else self.select(where)
+        k = min(k, len(self) if allowed is None else len(allowed))
+        return self.store.search(vectors, k, allowed, exact, nprobe)
+
+    def search_range(
+        self, vectors: np.ndarray, score: float, where: dict[str, Any] | None = None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each query, scores, falling, and ids of all with at least ``score``."""
+        allowed = None if where is None else self.select(where)
+        return self.store.search_range(vectors, score, allowed)
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """Vectors (N, D) by id."""
+        return self.store.vectors(ids)
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Ids (B,) and vectors (B, D) of all, block by block."""
+        return self.store.blocks()
+
+    def items(self, ids: Sequence[int]) -> dict[int, Item]:
+        """Items by id; unknown ids are left out."""
+        return self.table.get(ids, self.state['generation'])
+
+    def select(self, where: dict[str, Any]) -> list[int]:
+        """Ids of the items with these values."""
+        return self.table.select(where, self.state['generation'])
+
+    def files(self) -> dict[str, tuple[int, int, int]]:
+        """Id, size and time of each file's item, by path."""
+        return self.table.files(self.state['generation'])
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise IndexBusyError(
+            f'another process is writing to {folder}; wait until it has finished. Searching goes '
+            'on meanwhile'
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write_state(folder: Path, state: dict) -> None:
+    with replace_atomically(folder / STATE) as partial:
+        partial.write_text(json.dumps(state, indent=1) + '\n')
+
+
+def _read_state(folder: Path) -> dict:
+    file = folder / STATE
+    if not file.is_file():
+        raise FileNotFoundError(f'{folder} is no index: it has no {STATE}; build one there first')
+    try:
+        state = json.loads(file.read_text())
+        known = state['format'] == FORMAT
+    except (ValueError, TypeError, KeyError):
+        known = False
+    if not known:
+        raise ValueError(f'{file} is damaged, or of no index of dva_mm')
+    if state['version'] != VERSION:
+        raise ValueError(
+            f'{file} has version {state["version"]} of the format, this dva_mm reads {VERSION}; '
+            'build the index again'
+        )
+    return state

@@ -1,0 +1,333 @@
+"""An index in a Milvus database: embedded in this process (Milvus Lite), a server or a cluster."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from .items import IndexBusyError, Item, wanted_values
+from .staging import Entry
+
+LITE = 'milvus:'
+NAME = 'dva_mm'
+"""The collection, where none is named."""
+MOST = 16384
+"""Rows of an answer; Milvus gives no more."""
+ROWS = 1000
+"""Rows, or queries, of a request."""
+WINDOW = 4096
+"""Ids looked at in a request for many rows."""
+FIELDS = ['id', 'path', 'label', 'size', 'time', 'metadata']
+
+
+def is_milvus(location: str | Path) -> bool:
+    """Whether a location is a Milvus database.
+
+    >>> is_milvus('milvus:photos.db'), is_milvus('photos.index')
+    (True, False)
+    """
+    return str(location).startswith((LITE, 'http://', 'https://'))
+
+
+class MilvusStorage:
+    """What an :class:`~dva_mm.retrieval.Index` in Milvus holds: the interface of FolderStorage.
+
+    A collection has the items and their vectors; ``NAME_state`` says what they were made with. A
+    change enters block by block: after a kill, the same command goes on.
+
+    Args:
+        location: ``'milvus:FILE.db'`` or ``'http://HOST:19530'``, with ``#NAME`` for another
+            collection than 'dva_mm'.
+        mmap: Not used: the server sees to it.
+
+    Raises:
+        FileNotFoundError: If there is no index.
+        ImportError: If pymilvus is not installed.
+        IndexBusyError: If the database cannot be opened.
+    """
+
+    def __init__(self, location: str, mmap: bool = False) -> None:
+        self.location, self.name = _parts(location)
+        if location.startswith(LITE) and not Path(self.location).exists():
+            raise FileNotFoundError(f'{location} is no index; build one there first')
+        self.client = _connect(location)
+        if not self.client.has_collection(f'{self.name}_state'):
+            raise FileNotFoundError(f'{location} has no index {self.name!r}; build one there first')
+        self.refresh()
+
+    @staticmethod
+    def check(dims: int, factory: str | None) -> None:
+        """Refuse an index type that Milvus cannot have (ValueError)."""
+        _index_options(factory)
+
+    @staticmethod
+    def create(location: str, state: dict) -> None:
+        """Make an empty index, where there is none yet."""
+        from pymilvus import DataType, MilvusClient
+
+        client, (_, name) = _connect(location), _parts(location)
+        if client.has_collection(f'{name}_state'):
+            return
+        client.drop_collection(name)  # of a process killed right here
+        strong = dict(consistency_level='Strong')
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field('id', DataType.INT64, is_primary=True)
+        schema.add_field('vector', DataType.FLOAT_VECTOR, dim=state['dims'])
+        schema.add_field('path', DataType.VARCHAR, max_length=65535)
+        schema.add_field('label', DataType.VARCHAR, max_length=65535, nullable=True)
+        schema.add_field('size', DataType.INT64)
+        schema.add_field('time', DataType.INT64)
+        schema.add_field('metadata', DataType.JSON)
+        params = MilvusClient.prepare_index_params()
+        params.add_index('vector', metric_type='IP', **_index_options(state['factory']))
+        client.create_collection(name, schema=schema, index_params=params, **strong)
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field('id', DataType.INT64, is_primary=True)
+        schema.add_field('vector', DataType.FLOAT_VECTOR, dim=2)  # Milvus wants one
+        schema.add_field('state', DataType.JSON)
+        params = MilvusClient.prepare_index_params()
+        params.add_index('vector', metric_type='IP', index_type='FLAT')
+        client.create_collection(f'{name}_state', schema=schema, index_params=params, **strong)
+        _write_state(client, name, state)
+        client.close()
+
+    def __len__(self) -> int:
+        return self.state['count']
+
+    def __str__(self) -> str:
+        return f'{self.location}#{self.name}'
+
+    @property
+    def staging(self) -> Path:
+        """Where embeddings wait: beside the file, or in the current folder for a server's."""
+        plain = re.sub(r'\W+', '_', f'{self.location}_{self.name}')
+        file = Path(self.location)
+        return file.with_name(f'{file.name}.staging') if file.is_absolute() else Path(plain)
+
+    def refresh(self) -> bool:
+        """Show the newest state; returns whether another process has changed it."""
+        before = getattr(self, 'state', None)
+        rows = self.client.query(f'{self.name}_state', 'id == 0', output_fields=['state'])
+        if not rows:
+            raise FileNotFoundError(f'{self} is no whole index; build one there first')
+        self.state = rows[0]['state']
+        count = self.client.query(self.name, output_fields=['count(*)'])[0]['count(*)']
+        self.state['count'] = int(count)
+        return before is not None and before['generation'] != self.state['generation']
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock of this machine's writers; over several machines, run one at a time.
+
+        Raises:
+            IndexBusyError: If another process holds it.
+        """
+        lock = FileLock(f'{self.staging}.lock')
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise IndexBusyError(f'another process is writing to {self}; wait for it') from error
+        try:
+            self.refresh()
+            yield
+        finally:
+            lock.release()
+
+    def commit(self, blocks: Iterable[tuple[list[Entry], np.ndarray]], gone: Sequence[int]) -> None:
+        """Remove items by id, then add entries with their vectors (B, D), block by block."""
+        state = self.state
+        gone = list(gone)
+        for start in range(0, len(gone), ROWS):
+            self.client.delete(self.name, ids=gone[start : start + ROWS])
+        for entries, vectors in blocks:
+            first = state['next_id']
+            state['next_id'] += len(entries)
+            _write_state(self.client, self.name, state)  # no id is ever given twice
+            rows = [
+                dict(_row(entry.item(number)), vector=vector)
+                for number, (entry, vector) in enumerate(zip(entries, vectors, strict=True), first)
+            ]
+            for start in range(0, len(rows), ROWS):
+                self.client.insert(self.name, rows[start : start + ROWS])
+        state['generation'] += 1
+        _write_state(self.client, self.name, state)
+        self.refresh()
+
+    def check_size(self, count: int) -> None:
+        """Milvus trains its indexes by itself: nothing is refused."""
+
+    def search(
+        self,
+        vectors: np.ndarray,
+        k: int,
+        where: dict[str, Any] | None = None,
+        exact: bool = False,
+        nprobe: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores, falling, and ids (Q, k) of the nearest; where there are fewer, id -1.
+
+        Raises:
+            ValueError: If more than 16384 are wanted, or ``exact`` of an approximate index.
+        """
+        if exact and self.state['factory'] is not None:
+            raise ValueError(
+                f'{self} searches by {self.state["factory"]} alone; build an exact one'
+            )
+        if min(k, len(self)) > MOST:
+            raise ValueError(f'Milvus gives at most {MOST} hits, asked for are {k}')
+        k = min(k, len(self))
+        scores = np.full((len(vectors), k), -np.inf, np.float32)
+        ids = np.full((len(vectors), k), -1, np.int64)
+        params = dict(nprobe=nprobe) if nprobe else {}
+        for row, found in self._find(vectors, k, where, params) if k else ():
+            ids[row, : len(found)] = [hit['id'] for hit in found]
+            scores[row, : len(found)] = [hit['distance'] for hit in found]
+        return scores, ids
+
+    def search_range(
+        self, vectors: np.ndarray, score: float, where: dict[str, Any] | None = None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each query, scores, falling, and ids of all with at least ``score``, up to 16384."""
+        least = float(np.nextafter(np.float32(score), np.float32(-np.inf)))
+        k = max(1, min(MOST, len(self)))
+        return [
+            (
+                np.array([hit['distance'] for hit in found], np.float32),
+                np.array([hit['id'] for hit in found], np.int64),
+            )
+            for _, found in self._find(vectors, k, where, dict(radius=least))
+        ]
+
+    def _find(
+        self, vectors: np.ndarray, k: int, where: dict[str, Any] | None, params: dict
+    ) -> Iterator[tuple[int, list[dict]]]:
+        options = dict(limit=k, filter=_filter(where), output_fields=['id'])
+        options['search_params'] = dict(metric_type='IP', params=params)
+        for start in range(0, len(vectors), ROWS):
+            asked = list(vectors[start : start + ROWS])
+            yield from enumerate(self.client.search(self.name, asked, **options), start)
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """Vectors (N, D) by id."""
+        found = {row['id']: row['vector'] for row in self._get(ids, ['id', 'vector'])}
+        rows = [found[int(number)] for number in ids]
+        return np.array(rows, np.float32).reshape(len(rows), self.state['dims'])
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Ids (B,) and vectors (B, D) of all, block by block."""
+        for rows in self._iterate('', ['id', 'vector']):
+            ids = np.array([row['id'] for row in rows], np.int64)
+            yield ids, np.array([row['vector'] for row in rows], np.float32)
+
+    def items(self, ids: Sequence[int]) -> dict[int, Item]:
+        """Items by id; unknown ids are left out."""
+        return {row['id']: _item(row) for row in self._get(ids, FIELDS)}
+
+    def select(self, where: dict[str, Any]) -> list[int]:
+        """Ids of the items with these values."""
+        found = self._iterate(_filter(where), ['id'])
+        return sorted(row['id'] for rows in found for row in rows)
+
+    def files(self) -> dict[str, tuple[int, int, int]]:
+        """Id, size and time of each file's item, by path."""
+        found = self._iterate('path != ""', ['id', 'path', 'size', 'time'])
+        rows = (row for rows in found for row in rows)
+        return {_path(row['path']): (row['id'], row['size'], row['time']) for row in rows}
+
+    def _get(self, ids: Sequence[int], fields: list[str]) -> list[dict]:
+        ids = sorted({int(number) for number in ids})
+        found = []
+        for start in range(0, len(ids), ROWS):
+            some = ids[start : start + ROWS]
+            found += self.client.get(self.name, ids=some, output_fields=fields)
+        return found
+
+    def _iterate(self, condition: str, fields: list[str]) -> Iterator[list[dict]]:
+        """Rows with these fields, in windows of ids: no answer can then hold too many."""
+        for start in range(0, self.state['next_id'], WINDOW):
+            window = f'id >= {start} and id < {start + WINDOW}'
+            both = f'{window} and ({condition})' if condition else window
+            if rows := self.client.query(self.name, both, output_fields=fields, limit=WINDOW):
+                yield list(rows)
+
+
+def _parts(location: str) -> tuple[str, str]:
+    """Where the database is, and the collection."""
+    place, _, name = str(location).partition('#')
+    if place.startswith(LITE):
+        place = os.path.abspath(os.path.expanduser(place.removeprefix(LITE)))
+    if name and not re.fullmatch(r'[A-Za-z_]\w*', name):
+        raise ValueError(f'a collection has letters, digits and underscores, got {name!r}')
+    return place, name or NAME
+
+
+def _connect(location: str) -> Any:
+    place, _ = _parts(location)
+    try:
+        from pymilvus import MilvusClient
+        from pymilvus.exceptions import MilvusException
+    except ImportError as error:
+        raise ImportError(f'{location} needs pymilvus: pip install "dva_mm[milvus]"') from error
+    try:
+        return MilvusClient(place)
+    except (MilvusException, OSError) as error:
+        raise IndexBusyError(
+            f'{location} cannot be opened ({error}); another process may hold it: Milvus Lite '
+            'serves one at a time'
+        ) from error
+
+
+def _index_options(factory: str | None) -> dict[str, Any]:
+    """'HNSW,M=16' -> Milvus's index type and its options."""
+    kind, *options = (factory or 'FLAT').split(',')
+    pairs = [option.partition('=')[::2] for option in options]
+    if not re.fullmatch('[A-Z_0-9]+', kind) or not all(v.isdigit() for _, v in pairs):
+        raise ValueError(
+            f"factory {factory!r} is no index type of Milvus, such as 'HNSW,M=16' or "
+            "'IVF_SQ8,nlist=4096'"
+        )
+    return dict(index_type=kind, params={name: int(value) for name, value in pairs})
+
+
+def _write_state(client: Any, name: str, state: dict) -> None:
+    client.upsert(f'{name}_state', [dict(id=0, vector=[1.0, 0.0], state=state)])
+
+
+def _row(item: Item) -> dict[str, Any]:
+    row = item._asdict()
+    # Milvus holds UTF-8 alone, a path is bytes.
+    row['path'] = '' if item.path is None else quote_from_bytes(os.fsencode(item.path), '/ ')
+    return row | {name: -1 for name in ('size', 'time') if row[name] is None}
+
+
+def _path(quoted: str) -> str | None:
+    return os.fsdecode(unquote_to_bytes(quoted)) if quoted else None
+
+
+def _item(row: dict[str, Any]) -> Item:
+    size, time = (None if row[name] < 0 else row[name] for name in ('size', 'time'))
+    return Item(row['id'], _path(row['path']), row['label'], size, time, row['metadata'])
+
+
+def _filter(where: dict[str, Any] | None) -> str:
+    """``where`` as Milvus's expression."""
+    clauses = []
+    for name, wanted in (where or {}).items():
+        values = wanted_values(name, wanted)
+        if name == 'path':
+            values = [quote_from_bytes(os.fsencode(value), '/ ') for value in values]
+        column = name if name in ('path', 'label') else f'metadata["{name}"]'
+        equal = [f'{column} == {json.dumps(value, ensure_ascii=False)}' for value in values]
+        clauses.append(f'({" or ".join(equal) or "id < 0"})')
+    return ' and '.join(clauses)
