@@ -24,10 +24,10 @@ import torch
 from PIL import Image
 
 from dva_mm.retrieval import Index, Retriever
-from dva_mm.retrieval.change import new_state
 from dva_mm.retrieval.faiss_store import faiss
 from dva_mm.retrieval.folder import FolderStorage
 from dva_mm.retrieval.staging import SHARD, Entry, Staging
+from dva_mm.retrieval.state import new_state
 
 TASKS = ('search', 'build', 'memory', 'factory', 'sync', 'extract')
 

@@ -229,8 +229,8 @@ def test_a_reader_that_meets_a_writer_reads_again(retriever, photos, tmp_path, m
     index = build(retriever, photos, out)
     old = json.loads((out / 'index.json').read_text())
     index.remove(ids=[3])
-    read, stale = folder._read_state, [old]
-    monkeypatch.setattr(folder, '_read_state', lambda path: stale.pop() if stale else read(path))
+    read, stale = folder.read_state, [old]
+    monkeypatch.setattr(folder, 'read_state', lambda path: stale.pop() if stale else read(path))
     assert len(Index.open(out)) == 11 and not stale
 
 
