@@ -24,10 +24,10 @@ import torch
 from PIL import Image
 
 from dva_mm.retrieval import Index, Retriever
-from dva_mm.retrieval.change import new_state
 from dva_mm.retrieval.faiss_store import faiss
 from dva_mm.retrieval.folder import FolderStorage
 from dva_mm.retrieval.staging import SHARD, Entry, Staging
+from dva_mm.retrieval.state import new_state
 
 TASKS = ('search', 'build', 'memory', 'factory', 'sync', 'extract')
 
@@ -103,12 +103,6 @@ def search(folder: Path, args: argparse.Namespace) -> dict[str, float]:
         found[f'{name}_p50_ms'] = statistics.median(p50 for p50, _ in pairs)
         found[f'{name}_p95_ms'] = statistics.median(p95 for _, p95 in pairs)
     found['p50_ratio'] = found['index_p50_ms'] / found['faiss_p50_ms']
-    begun = time.perf_counter()
-    index.search(queries, 10)
-    found['index_batch_ms_a_query'] = 1e3 * (time.perf_counter() - begun) / len(queries)
-    begun = time.perf_counter()
-    raw.search(queries, 10)
-    found['faiss_batch_ms_a_query'] = 1e3 * (time.perf_counter() - begun) / len(queries)
     return found
 
 

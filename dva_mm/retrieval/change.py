@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch.distributed as dist
 
-from dva_mm import __version__
-
 from .images import find_images
 from .items import absolute
-from .retriever import Retriever
 from .staging import SHARD, Entry, Staging, extract, file_entry
 
 if TYPE_CHECKING:
@@ -41,22 +38,6 @@ class Change(NamedTuple):
 
 MakeEntries = Callable[[list[tuple[str, str]]], Iterable[Entry]]
 """Takes a list for failures, gives the entries that shall be there."""
-
-
-def new_state(retriever: Retriever, factory: str | None, flip: bool, labels: Any) -> dict[str, Any]:
-    """What an empty index is made with."""
-    return dict(
-        created_by=f'dva_mm {__version__}',
-        dims=retriever.dims,
-        factory=factory,
-        flip=flip,
-        labels='folder' if labels == 'folder' else None,
-        fingerprint=retriever.fingerprint,
-        model=retriever.origin,
-        generation=0,
-        count=0,
-        next_id=0,
-    )
 
 
 def image_entries(

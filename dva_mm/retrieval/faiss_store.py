@@ -162,9 +162,7 @@ class FaissStore:
         if k < 1:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         if allowed is not None:
-            selector = faiss.IDSelectorBatch(np.asarray(allowed, dtype=np.int64))
-            params = faiss.SearchParameters(sel=selector)
-            return _numpy(self.exact, 'search')(queries, k, params=params)
+            return _numpy(self.exact, 'search')(queries, k, params=_among(allowed))
         if exact or self.approximate is None:
             return self.exact.search(queries, k)
         inner = faiss.try_extract_index_ivf(self.approximate)
@@ -184,10 +182,7 @@ class FaissStore:
         """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         least = float(np.nextafter(np.float32(score), np.float32(-np.inf)))
-        params = None
-        if allowed is not None:
-            selector = faiss.IDSelectorBatch(np.asarray(allowed, dtype=np.int64))
-            params = faiss.SearchParameters(sel=selector)
+        params = None if allowed is None else _among(allowed)
         limits, scores, ids = _numpy(self.exact, 'range_search')(queries, least, params=params)
         found = []
         for first, last in zip(limits[:-1], limits[1:], strict=True):
@@ -221,6 +216,10 @@ class FaissStore:
         if factory is not None and approximate.exists():
             store.approximate = _read(approximate, dims, mmap)
         return store
+
+
+def _among(ids: Sequence[int]) -> Any:
+    return faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.asarray(ids, dtype=np.int64)))
 
 
 def _numpy(index: Any, method: str) -> Callable:

@@ -1,6 +1,5 @@
 """An index in a folder of this machine: faiss files, an SQLite table, and a small JSON file."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +8,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from dva_mm.files import replace_atomically
-
 from .faiss_store import FaissStore
 from .items import IndexBusyError, Item, Items
 from .staging import Entry
+from .state import STATE, read_state, write_state
 
-FORMAT, VERSION = 'dva_mm index', 2
-STATE, ITEMS, STAGING, LOCK = 'index.json', 'items.sqlite', 'staging', 'write.lock'
+ITEMS, STAGING, LOCK = 'items.sqlite', 'staging', 'write.lock'
 
 
 class FolderStorage:
@@ -61,7 +58,7 @@ class FolderStorage:
         with _lock(folder):
             if not (folder / STATE).exists():
                 Items(folder / ITEMS, writable=True).close()
-                _write_state(folder, dict(format=FORMAT, version=VERSION, trained_on=0, **state))
+                write_state(folder, dict(state, trained_on=0))
 
     def __len__(self) -> int:
         return self.state['count']
@@ -79,13 +76,13 @@ class FolderStorage:
         return self.folder / names[0], self.folder / names[1]
 
     def _read(self) -> None:
-        state = _read_state(self.folder)
+        state = read_state(self.folder)
         while True:
             try:
                 store = self._open_store(state)
                 break
             except ValueError:
-                newest = _read_state(self.folder)
+                newest = read_state(self.folder)
                 if newest['generation'] == state['generation']:
                     raise
                 state = newest  # a writer replaced the files meanwhile
@@ -107,7 +104,7 @@ class FolderStorage:
 
     def refresh(self) -> bool:
         """Show the newest generation; returns whether another process has changed it."""
-        if _read_state(self.folder)['generation'] == self.state['generation']:
+        if read_state(self.folder)['generation'] == self.state['generation']:
             return False
         self._read()
         return True
@@ -164,7 +161,7 @@ class FolderStorage:
                 self.store.build()
                 state['trained_on'] = state['count']
             self.store.save(exact, approximate)
-            _write_state(self.folder, state)
+            write_state(self.folder, state)
         except BaseException:
             self.table.recover(old['generation'])
             writable = self.table
@@ -243,27 +240,3 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _write_state(folder: Path, state: dict) -> None:
-    with replace_atomically(folder / STATE) as partial:
-        partial.write_text(json.dumps(state, indent=1) + '\n')
-
-
-def _read_state(folder: Path) -> dict:
-    file = folder / STATE
-    if not file.is_file():
-        raise FileNotFoundError(f'{folder} is no index: it has no {STATE}; build one there first')
-    try:
-        state = json.loads(file.read_text())
-        known = state['format'] == FORMAT
-    except (ValueError, TypeError, KeyError):
-        known = False
-    if not known:
-        raise ValueError(f'{file} is damaged, or of no index of dva_mm')
-    if state['version'] != VERSION:
-        raise ValueError(
-            f'{file} has version {state["version"]} of the format, this dva_mm reads {VERSION}; '
-            'build the index again'
-        )
-    return state

@@ -67,6 +67,23 @@ def find_images(folder: str | Path, unreadable: list[tuple[str, str]] | None = N
     return sorted(found)
 
 
+def as_images(images: Any) -> Any:
+    """What :meth:`Retriever.encode` takes, as a sequence, an iterable or a data set.
+
+    >>> as_images('bird.jpg')
+    ['bird.jpg']
+    """
+    if isinstance(images, str | os.PathLike):
+        return find_images(images) if os.path.isdir(images) else [images]
+    if isinstance(images, Dataset | list | tuple):
+        return images
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return list(images)
+    if isinstance(images, Iterable) and not isinstance(images, np.ndarray):
+        return images
+    return [images]
+
+
 def name_of(image: Any, row: int) -> str:
     """What an error calls an image."""
     return os.fsdecode(image) if isinstance(image, str | bytes | os.PathLike) else f'image {row}'

@@ -8,13 +8,16 @@ import numpy as np
 import torch.distributed as dist
 
 from . import groups
-from .change import Change, change, folder_entries, image_entries, new_state
+from .change import Change, change, folder_entries, image_entries
 from .faiss_store import FaissStore, need_faiss
 from .folder import FolderStorage
+from .images import as_images
 from .items import Item, absolute
-from .milvus_store import MilvusStorage, is_milvus
+from .milvus_rows import is_milvus
+from .milvus_store import MilvusStorage
 from .queries import Hit, check_rerank, embed_queries, hits, rank
-from .retriever import Retriever, as_images
+from .retriever import Retriever
+from .state import new_state
 
 
 class Index:

@@ -97,7 +97,7 @@ class Items:
                 item.label,
                 item.size,
                 item.time,
-                json.dumps(item.metadata),
+                json.dumps(item.metadata) if item.metadata else '{}',
                 generation,
             )
             for item in items

@@ -1,39 +1,35 @@
 """An index in a Milvus database: embedded in this process (Milvus Lite), a server or a cluster."""
 
-import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from .items import IndexBusyError, Item, wanted_values
+from .items import IndexBusyError, Item
+from .milvus_rows import (
+    FIELDS,
+    LITE,
+    connect,
+    expression,
+    index_options,
+    item_row,
+    parts,
+    row_item,
+    row_path,
+    write_row,
+)
 from .staging import Entry
 
-LITE = 'milvus:'
-NAME = 'dva_mm'
-"""The collection, where none is named."""
 MOST = 16384
 """Rows of an answer; Milvus gives no more."""
 ROWS = 1000
 """Rows, or queries, of a request."""
 WINDOW = 4096
 """Ids looked at in a request for many rows."""
-FIELDS = ['id', 'path', 'label', 'size', 'time', 'metadata']
-
-
-def is_milvus(location: str | Path) -> bool:
-    """Whether a location is a Milvus database.
-
-    >>> is_milvus('milvus:photos.db'), is_milvus('photos.index')
-    (True, False)
-    """
-    return str(location).startswith((LITE, 'http://', 'https://'))
 
 
 class MilvusStorage:
@@ -54,10 +50,10 @@ class MilvusStorage:
     """
 
     def __init__(self, location: str, mmap: bool = False) -> None:
-        self.location, self.name = _parts(location)
+        self.location, self.name = parts(location)
         if location.startswith(LITE) and not Path(self.location).exists():
             raise FileNotFoundError(f'{location} is no index; build one there first')
-        self.client = _connect(location)
+        self.client = connect(location)
         if not self.client.has_collection(f'{self.name}_state'):
             raise FileNotFoundError(f'{location} has no index {self.name!r}; build one there first')
         self.refresh()
@@ -65,14 +61,14 @@ class MilvusStorage:
     @staticmethod
     def check(dims: int, factory: str | None) -> None:
         """Refuse an index type that Milvus cannot have (ValueError)."""
-        _index_options(factory)
+        index_options(factory)
 
     @staticmethod
     def create(location: str, state: dict) -> None:
         """Make an empty index, where there is none yet."""
         from pymilvus import DataType, MilvusClient
 
-        client, (_, name) = _connect(location), _parts(location)
+        client, (_, name) = connect(location), parts(location)
         if client.has_collection(f'{name}_state'):
             return
         client.drop_collection(name)  # of a process killed right here
@@ -86,7 +82,7 @@ class MilvusStorage:
         schema.add_field('time', DataType.INT64)
         schema.add_field('metadata', DataType.JSON)
         params = MilvusClient.prepare_index_params()
-        params.add_index('vector', metric_type='IP', **_index_options(state['factory']))
+        params.add_index('vector', metric_type='IP', **index_options(state['factory']))
         client.create_collection(name, schema=schema, index_params=params, **strong)
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field('id', DataType.INT64, is_primary=True)
@@ -95,7 +91,7 @@ class MilvusStorage:
         params = MilvusClient.prepare_index_params()
         params.add_index('vector', metric_type='IP', index_type='FLAT')
         client.create_collection(f'{name}_state', schema=schema, index_params=params, **strong)
-        _write_state(client, name, state)
+        write_row(client, name, state)
         client.close()
 
     def __len__(self) -> int:
@@ -153,15 +149,15 @@ class MilvusStorage:
         for entries, vectors in blocks:
             first = state['next_id']
             state['next_id'] += len(entries)
-            _write_state(self.client, self.name, state)  # no id is ever given twice
+            write_row(self.client, self.name, state)  # no id is ever given twice
             rows = [
-                dict(_row(entry.item(number)), vector=vector)
+                dict(item_row(entry.item(number)), vector=vector)
                 for number, (entry, vector) in enumerate(zip(entries, vectors, strict=True), first)
             ]
             for start in range(0, len(rows), ROWS):
                 self.client.insert(self.name, rows[start : start + ROWS])
         state['generation'] += 1
-        _write_state(self.client, self.name, state)
+        write_row(self.client, self.name, state)
         self.refresh()
 
     def check_size(self, count: int) -> None:
@@ -212,7 +208,7 @@ class MilvusStorage:
     def _find(
         self, vectors: np.ndarray, k: int, where: dict[str, Any] | None, params: dict
     ) -> Iterator[tuple[int, list[dict]]]:
-        options = dict(limit=k, filter=_filter(where), output_fields=['id'])
+        options = dict(limit=k, filter=expression(where), output_fields=['id'])
         options['search_params'] = dict(metric_type='IP', params=params)
         for start in range(0, len(vectors), ROWS):
             asked = list(vectors[start : start + ROWS])
@@ -232,18 +228,18 @@ class MilvusStorage:
 
     def items(self, ids: Sequence[int]) -> dict[int, Item]:
         """Items by id; unknown ids are left out."""
-        return {row['id']: _item(row) for row in self._get(ids, FIELDS)}
+        return {row['id']: row_item(row) for row in self._get(ids, FIELDS)}
 
     def select(self, where: dict[str, Any]) -> list[int]:
         """Ids of the items with these values."""
-        found = self._iterate(_filter(where), ['id'])
+        found = self._iterate(expression(where), ['id'])
         return sorted(row['id'] for rows in found for row in rows)
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """Id, size and time of each file's item, by path."""
         found = self._iterate('path != ""', ['id', 'path', 'size', 'time'])
         rows = (row for rows in found for row in rows)
-        return {_path(row['path']): (row['id'], row['size'], row['time']) for row in rows}
+        return {row_path(row['path']): (row['id'], row['size'], row['time']) for row in rows}
 
     def _get(self, ids: Sequence[int], fields: list[str]) -> list[dict]:
         ids = sorted({int(number) for number in ids})
@@ -260,74 +256,3 @@ class MilvusStorage:
             both = f'{window} and ({condition})' if condition else window
             if rows := self.client.query(self.name, both, output_fields=fields, limit=WINDOW):
                 yield list(rows)
-
-
-def _parts(location: str) -> tuple[str, str]:
-    """Where the database is, and the collection."""
-    place, _, name = str(location).partition('#')
-    if place.startswith(LITE):
-        place = os.path.abspath(os.path.expanduser(place.removeprefix(LITE)))
-    if name and not re.fullmatch(r'[A-Za-z_]\w*', name):
-        raise ValueError(f'a collection has letters, digits and underscores, got {name!r}')
-    return place, name or NAME
-
-
-def _connect(location: str) -> Any:
-    place, _ = _parts(location)
-    try:
-        from pymilvus import MilvusClient
-        from pymilvus.exceptions import MilvusException
-    except ImportError as error:
-        raise ImportError(f'{location} needs pymilvus: pip install "dva_mm[milvus]"') from error
-    try:
-        return MilvusClient(place)
-    except (MilvusException, OSError) as error:
-        raise IndexBusyError(
-            f'{location} cannot be opened ({error}); another process may hold it: Milvus Lite '
-            'serves one at a time'
-        ) from error
-
-
-def _index_options(factory: str | None) -> dict[str, Any]:
-    """'HNSW,M=16' -> Milvus's index type and its options."""
-    kind, *options = (factory or 'FLAT').split(',')
-    pairs = [option.partition('=')[::2] for option in options]
-    if not re.fullmatch('[A-Z_0-9]+', kind) or not all(v.isdigit() for _, v in pairs):
-        raise ValueError(
-            f"factory {factory!r} is no index type of Milvus, such as 'HNSW,M=16' or "
-            "'IVF_SQ8,nlist=4096'"
-        )
-    return dict(index_type=kind, params={name: int(value) for name, value in pairs})
-
-
-def _write_state(client: Any, name: str, state: dict) -> None:
-    client.upsert(f'{name}_state', [dict(id=0, vector=[1.0, 0.0], state=state)])
-
-
-def _row(item: Item) -> dict[str, Any]:
-    row = item._asdict()
-    # Milvus holds UTF-8 alone, a path is bytes.
-    row['path'] = '' if item.path is None else quote_from_bytes(os.fsencode(item.path), '/ ')
-    return row | {name: -1 for name in ('size', 'time') if row[name] is None}
-
-
-def _path(quoted: str) -> str | None:
-    return os.fsdecode(unquote_to_bytes(quoted)) if quoted else None
-
-
-def _item(row: dict[str, Any]) -> Item:
-    size, time = (None if row[name] < 0 else row[name] for name in ('size', 'time'))
-    return Item(row['id'], _path(row['path']), row['label'], size, time, row['metadata'])
-
-
-def _filter(where: dict[str, Any] | None) -> str:
-    """``where`` as Milvus's expression."""
-    clauses = []
-    for name, wanted in (where or {}).items():
-        values = wanted_values(name, wanted)
-        if name == 'path':
-            values = [quote_from_bytes(os.fsencode(value), '/ ') for value in values]
-        column = name if name in ('path', 'label') else f'metadata["{name}"]'
-        equal = [f'{column} == {json.dumps(value, ensure_ascii=False)}' for value in values]
-        clauses.append(f'({" or ".join(equal) or "id < 0"})')
-    return ' and '.join(clauses)

@@ -89,7 +89,7 @@ def k_reciprocal_distances(
         (Q, G), smaller is nearer.
 
     >>> one = np.ones((1, 1))
-    >>> k_reciprocal_distances(np.array([[0.9, 0.1]]), one, np.eye(2), k1=1, k2=1).argmin()
+    >>> int(k_reciprocal_distances(np.array([[0.9, 0.1]]), one, np.eye(2), 1, 1).argmin())
     0
     """
     queries = len(query_gallery)

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from dva_mm.config import load_config
 from dva_mm.engine.publish import load_adapter
 
 from .hub import PREFIX, download
-from .images import chunks, find_images, load_batches, name_of
+from .images import as_images, chunks, load_batches, name_of
 from .source import absolute_source, config_of, find_weights, fingerprint
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -248,20 +248,3 @@ class Retriever:
             if flip:
                 embeddings = embeddings + self.model(views.flip(-1), mode='tensor')
         return F.normalize(embeddings.float(), dim=1).cpu().numpy()
-
-
-def as_images(images: Any) -> Any:
-    """What :meth:`Retriever.encode` takes, as a sequence, an iterable or a data set.
-
-    >>> as_images('bird.jpg')
-    ['bird.jpg']
-    """
-    if isinstance(images, str | os.PathLike):
-        return find_images(images) if os.path.isdir(images) else [images]
-    if isinstance(images, Dataset | list | tuple):
-        return images
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return list(images)
-    if isinstance(images, Iterable) and not isinstance(images, np.ndarray):
-        return images
-    return [images]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dva_mm.files import check_writable, replace_atomically
 
+from .arguments import add_model, number, pair, positive, printable, values
 from .items import IndexBusyError
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ def index_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser('dva-mm index', description=INDEX)
     parser.add_argument('folder', help='folder of images, with all below it')
     parser.add_argument('--out', required=True, help=OUT)
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument('--factory', help="faiss's approximate index, such as IVF4096,PQ64")
     parser.add_argument(
         '--labels', choices=['folder'], help="label each image by its folder's name"
     )
     parser.add_argument('--flip', action='store_true', help='average with the mirrored image')
-    parser.add_argument('--batch-size', type=_positive, default=64, help='images a forward; 64')
+    parser.add_argument('--batch-size', type=positive, default=64, help='images a forward; 64')
     parser.add_argument('--workers', type=int, default=2, help='processes that read images; 2')
     parser.add_argument(
         '--sync', action='store_true', help='bring an index that exists up to date, with its model'
@@ -104,12 +105,12 @@ def search_main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser('dva-mm search', description=SEARCH)
     parser.add_argument('index', help=OUT)
     parser.add_argument('queries', nargs='+', help='image files')
-    _add_model(parser, 'another place of the model that the index was made with')
-    parser.add_argument('-k', type=_positive, default=10, help='hits a query; 10')
+    add_model(parser, 'another place of the model that the index was made with')
+    parser.add_argument('-k', type=positive, default=10, help='hits a query; 10')
     parser.add_argument(
         '--where',
         nargs='+',
-        type=_pair,
+        type=pair,
         action='extend',
         metavar='NAME=VALUE',
         help='only images with this label, or value of the metadata; several of one NAME: any',
@@ -117,7 +118,7 @@ def search_main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--min-score', type=float, help='leave out hits of a lower cosine')
     parser.add_argument('--exclude-self', action='store_true', help="leave out the query's file")
     parser.add_argument('--exact', action='store_true', help='of an approximate index too')
-    parser.add_argument('--nprobe', type=_positive, help='lists of an IVF index to look into')
+    parser.add_argument('--nprobe', type=positive, help='lists of an IVF index to look into')
     parser.add_argument(
         '--rerank',
         nargs='+',
@@ -134,11 +135,11 @@ def _search(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f'there is no image {missing[0]}')
     where: dict[str, list] = {}
     for name, value in args.where or ():
-        where.setdefault(name, []).extend(_values(name, value))
+        where.setdefault(name, []).extend(values(name, value))
     rerank = None
     if args.rerank:
         kind, *pairs = args.rerank
-        rerank = dict(type=kind, **{n: _number(v) for n, v in map(_pair, pairs)})
+        rerank = dict(type=kind, **{n: number(v) for n, v in map(pair, pairs)})
     page = check_writable(args.html, '--html') if args.html else None
     from .index import Index
     from .queries import check_rerank
@@ -181,22 +182,11 @@ def _write_page(page: Path, queries: list[str], answers: list[list['Hit']]) -> N
         from dva_mm.visualization.page import hits_page
     except ImportError as error:
         raise ValueError(f'--html needs dva_mm.visualization.page: {error}') from error
-    for number, (query, hits) in enumerate(zip(queries, answers, strict=True), 1):
-        file = page if len(queries) == 1 else page.with_stem(f'{page.stem}-{number}')
+    for place, (query, hits) in enumerate(zip(queries, answers, strict=True), 1):
+        file = page if len(queries) == 1 else page.with_stem(f'{page.stem}-{place}')
         with replace_atomically(file) as partial:
             partial.write_text(hits_page(query, hits), encoding='utf-8')
         print(f'page: {printable(file)}', file=sys.stderr)
-
-
-def _add_model(parser: argparse.ArgumentParser, what: str = 'the model') -> None:
-    parser.add_argument(
-        '--model', help=f'{what}: a published file, hf://USER/NAME, a config or dva_mm::NAME.py'
-    )
-    parser.add_argument('--checkpoint', help="of a config's run; without one, the frozen encoder")
-    parser.add_argument('--pretrained', help="file of the frozen encoder's weights")
-    parser.add_argument('--device', help='cpu, cuda or cuda:I; the GPU where there is one')
-    parser.add_argument('--precision', choices=['fp32', 'bf16', 'fp16'], default='fp32')
-    parser.add_argument('--compile', action='store_true', help='compile the encoder')
 
 
 def _load_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -233,45 +223,3 @@ def _guarded(parser: argparse.ArgumentParser, work: Any, args: argparse.Namespac
         return work(args)
     except (ValueError, FileNotFoundError, ImportError, IndexBusyError, _WrongArgument) as error:
         parser.exit(2, f'error: {printable(error)}\n')
-
-
-def printable(text: Any) -> str:
-    """Text in one line that any terminal takes: line breaks and bytes of no text are escaped.
-
-    >>> printable('two\\nlines')
-    'two\\\\nlines'
-    """
-    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
-    escaped = ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-    return escaped.encode(encoding, 'backslashreplace').decode(encoding)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition('=')
-    if not name or not equals:
-        raise _WrongArgument(f'{text!r} is no NAME=VALUE')
-    return name, value
-
-
-def _values(name: str, text: str) -> list[Any]:
-    """A value as it is, and of metadata as JSON reads it too."""
-    if name in ('label', 'path'):
-        return [text]
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return [text]
-    return [text, value] if isinstance(value, int | float | bool) else [text]
-
-
-def _number(text: str) -> float | str:
-    try:
-        return int(text) if text.lstrip('-').isdigit() else float(text)
-    except ValueError:
-        return text
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise _WrongArgument(f'must be a whole number from 1, got {text!r}')
-    return int(text)

@@ -9,6 +9,8 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,8 +98,9 @@ class Staging:
         """Entries and vectors (B, D), in the order given, block by block."""
         for start in range(0, len(kept), SHARD):
             some = kept[start : start + SHARD]
-            vectors = np.stack([self._vectors(name)[row] for _, (name, row) in some])
-            yield [entry for entry, _ in some], vectors
+            places = groupby((place for _, place in some), key=itemgetter(0))
+            parts = [self._vectors(name)[[row for _, row in group]] for name, group in places]
+            yield [entry for entry, _ in some], np.concatenate(parts)
 
     def clear(self) -> None:
         """Remove all shards; the files that complete them first."""

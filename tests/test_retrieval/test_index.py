@@ -229,8 +229,8 @@ def test_a_reader_that_meets_a_writer_reads_again(retriever, photos, tmp_path, m
     index = build(retriever, photos, out)
     old = json.loads((out / 'index.json').read_text())
     index.remove(ids=[3])
-    read, stale = folder._read_state, [old]
-    monkeypatch.setattr(folder, '_read_state', lambda path: stale.pop() if stale else read(path))
+    read, stale = folder.read_state, [old]
+    monkeypatch.setattr(folder, 'read_state', lambda path: stale.pop() if stale else read(path))
     assert len(Index.open(out)) == 11 and not stale
 
 
@@ -314,3 +314,32 @@ def test_duplicates_and_clusters(retriever, photos, tmp_path):
     assert [len(c) for c in clusters] == sorted(map(len, clusters), reverse=True)
     with pytest.raises(ValueError, match='14'):
         index.cluster(14)
+
+
+def test_a_folder_may_change_while_it_is_read(retriever, photos, tmp_path):
+    files = sorted(photos.rglob('*.png'))
+
+    def meddle(path):
+        if path == str(files[2]):
+            files[5].unlink()  # listed, not looked at yet
+            shutil.copy(files[0], photos / 'late.png')
+        if path == str(files[11]):
+            files[1].unlink()  # looked at, not read yet
+            cv2.imwrite(str(files[0]), picture(4, 44)[0])
+        return 'any'
+
+    index = Index.build(retriever, photos, tmp_path / 'a.index', labels=meddle, workers=0)
+    change = index.last_change
+    assert change[:3] == (10, 0, 0)
+    assert {name for name, _ in change.failures} == {str(files[1]), str(files[5])}
+    change = index.sync(photos, workers=0)
+    assert change[:3] == (2, 0, 9) and not change.failures  # the late one, and the one replaced
+    assert set(index.storage.files()) == set(map(str, photos.rglob('*.png')))
+
+
+def test_a_generator_of_images_is_indexed(retriever, photos, tmp_path):
+    files = sorted(photos.rglob('*.png'))
+    index = Index.build(retriever, (file for file in files), tmp_path / 'a.index', workers=0)
+    assert [item.path for item in index.storage.items(range(12)).values()] == list(map(str, files))
+    assert index.add(iter([*files, photos / 'absent.png']), workers=0)[:3] == (0, 0, 12)
+    assert index.last_change.failures[0][0] == str(photos / 'absent.png')

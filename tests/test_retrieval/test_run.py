@@ -11,7 +11,8 @@ from PIL import Image
 from tiny_data import picture
 
 from dva_mm.retrieval import Index, Retriever
-from dva_mm.retrieval.run import index_main, printable, search_main
+from dva_mm.retrieval.arguments import printable
+from dva_mm.retrieval.run import index_main, search_main
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""Arguments of the commands, and text for any terminal."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+
+def add_model(parser: argparse.ArgumentParser, what: str = 'the model') -> None:
+    parser.add_argument(
+        '--model', help=f'{what}: a published file, hf://USER/NAME, a config or dva_mm::NAME.py'
+    )
+    parser.add_argument('--checkpoint', help="of a config's run; without one, the frozen encoder")
+    parser.add_argument('--pretrained', help="file of the frozen encoder's weights")
+    parser.add_argument('--device', help='cpu, cuda or cuda:I; the GPU where there is one')
+    parser.add_argument('--precision', choices=['fp32', 'bf16', 'fp16'], default='fp32')
+    parser.add_argument('--compile', action='store_true', help='compile the encoder')
+
+
+def printable(text: Any) -> str:
+    """Text in one line that any terminal takes: line breaks and bytes of no text are escaped.
+
+    >>> printable('two\\nlines')
+    'two\\\\nlines'
+    """
+    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
+    escaped = ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+    return escaped.encode(encoding, 'backslashreplace').decode(encoding)
+
+
+def pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition('=')
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f'{text!r} is no NAME=VALUE')
+    return name, value
+
+
+def values(name: str, text: str) -> list[Any]:
+    """A value as it is, and of metadata as JSON reads it too."""
+    if name in ('label', 'path'):
+        return [text]
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return [text]
+    return [text, value] if isinstance(value, int | float | bool) else [text]
+
+
+def number(text: str) -> float | str:
+    try:
+        return int(text) if text.lstrip('-').isdigit() else float(text)
+    except ValueError:
+        return text
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number from 1, got {text!r}')
+    return int(text)
