@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 
 def need_grad_cam() -> type:
-    """The class GradCAM of the library grad-cam.
+    """The class HiResCAM of the library grad-cam.
 
     Raises:
         ImportError: If it is not installed; names the remedy.
     """
     try:
-        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam import HiResCAM
     except ImportError as error:
         raise ImportError(
             f'maps of class activation need grad-cam: pip install "dva_mm[viz]" ({error})'
         ) from error
-    return GradCAM
+    return HiResCAM
 
 
 def activation_maps(model: 'DVARetriever', images: Tensor, targets: Tensor) -> np.ndarray:
-    """What in each image makes its embedding like a given vector, by Grad-CAM.
+    """What in each image makes its embedding like a given vector, by HiResCAM.
 
-    Selvaraju et al. 2017 (https://arxiv.org/abs/1610.02391), of the tokens that enter the last
-    block; the score whose gradient is taken is the cosine of the embedding with the target.
+    Draelos & Carin 2020 (https://arxiv.org/abs/2011.08891): activation times gradient, token by
+    token, where they enter the last block; the gradient is that of the cosine with the target.
+    Grad-CAM itself averages the gradient over all tokens first, which blurs a ViT's maps.
 
     Args:
         model: With a FrozenViT; on the device of the images.

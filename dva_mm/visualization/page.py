@@ -136,7 +136,10 @@ def _first_right(label: int, found: list[int]) -> int | None:
 
 
 def map_section(
-    images: Sequence[Shown], points: np.ndarray, title: str = 'Map of the embeddings', text: str = ''
+    images: Sequence[Shown],
+    points: np.ndarray,
+    title: str = 'Map of the embeddings',
+    text: str = '',
 ) -> Section:
     """Images as points of a plane, one colour a class, with thumbnails on hover.
 

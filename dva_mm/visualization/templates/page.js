@@ -105,7 +105,8 @@ function ranking(root, data) {
     const counted = chosen.filter(query => answered[query]);
     const head = element('tr', {}, element('th', { textContent: `${counted.length} queries` }),
       ...ks.map(k => element('th', { textContent: `R@${k}` })));
-    const body = rows.map(row => element('tr', {}, element('th', { textContent: row.name }),
+    const body = rows.map(row => element('tr', {},
+      element('th', {}, element('i', { className: row === ours ? 'ours' : '' }), row.name),
       ...ks.map(k => element('td', {
         textContent: share(counted.filter(query => row.first[query] <= k).length, counted.length),
       }))));
