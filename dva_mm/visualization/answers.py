@@ -34,8 +34,9 @@ def find_answers(
         ``hits`` as places in the gallery, ``scores`` and ``first``.
 
     >>> vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
-    >>> find_answers('a', vectors, vectors, [0, 1, 0], [0, 1, 0], 1, own=[0, 1, 2])[1:]
-    ([[2], [2], [1]], [[0.6...], [0.8...], [0.8...]], [1, None, 2])
+    >>> found = find_answers('a', vectors, vectors, [0, 1, 0], [0, 1, 0], 1, own=[0, 1, 2])
+    >>> found.hits, found.first
+    ([[2], [2], [1]], [1, None, 2])
     """
     wanted = torch.as_tensor(np.asarray(query_labels))
     present = torch.as_tensor(np.asarray(gallery_labels))
