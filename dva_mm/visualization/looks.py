@@ -1,5 +1,6 @@
 """Rows of pictures that show where models look."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ class Looks:
         others = torch.stack([dataset[place]['inputs'] for place in nearest])
         rows: list[Row] = []
         for place, picture in zip(queries, pixels, strict=True):
-            rows.append((classes[place], [(to_rgb(picture), 'input')]))
+            rows.append((classes[place], [(to_rgb(picture), f'input: {classes[place]}')]))
         for name, retriever in self.models.items():
             vectors = embeddings[name]
             views = _prepare(retriever, pixels)
@@ -72,7 +73,7 @@ class Looks:
         there = activation_maps(retriever.model, _prepare(retriever, pixels), vectors[nearest])
         back = activation_maps(retriever.model, _prepare(retriever, others), vectors[queries])
         _add(rows, pixels, there, f'{name}: towards its nearest')
-        _add(rows, others, back, [f'the nearest, {classes[n]}, towards it' for n in nearest])
+        _add(rows, others, back, [f'nearest: {classes[place]}' for place in nearest])
         return rows
 
     def of_training_images(self, count: int, seed: int) -> list[Row]:
@@ -122,25 +123,25 @@ def to_rgb(pixels: Tensor) -> np.ndarray:
 
 
 def draw_rows(rows: Sequence[Row], tile: int = 128) -> Image.Image:
-    """Rows as one picture, captions above the first.
+    """Rows as one picture, each tile with its caption below.
 
     Args:
         rows: Of arrays (H, W, 3) RGB uint8.
         tile: Side of a picture in pixels. Defaults to 128.
 
     >>> draw_rows([('bird', [(np.zeros((8, 8, 3), np.uint8), 'input')])], tile=16).size
-    (24, 64)
+    (24, 48)
     """
-    gap, head = 8, 40
+    gap, text = 8, 24
     columns = max(len(cells) for _, cells in rows)
-    canvas = Image.new('RGB', (columns * (tile + gap), head + len(rows) * (tile + gap)), 'white')
+    size = columns * (tile + gap), len(rows) * (tile + text + gap)
+    canvas = Image.new('RGB', size, 'white')
     draw = ImageDraw.Draw(canvas)
     for down, (_, cells) in enumerate(rows):
         for across, (image, caption) in enumerate(cells):
-            x, y = across * (tile + gap) + gap // 2, head + down * (tile + gap)
+            x, y = across * (tile + gap) + gap // 2, down * (tile + text + gap)
             canvas.paste(open_picture(image).resize((tile, tile)), (x, y))
-            if down == 0:
-                draw.text((x, 4), caption.replace(': ', ':\n'), fill='black')
+            draw.text((x, y + tile), '\n'.join(textwrap.wrap(caption, 22)[:2]), fill='black')
     return canvas
 
 

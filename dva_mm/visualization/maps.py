@@ -68,19 +68,21 @@ def activation_maps(model: 'DVARetriever', images: Tensor, targets: Tensor) -> n
         return cam(images.clone().requires_grad_(), [towards(target) for target in targets])
 
 
-def attention_maps(model: 'DVARetriever', images: Tensor, blocks: Sequence[int] = (-3, -2, -1)):
+def attention_maps(model: 'DVARetriever', images: Tensor, count: int = 3) -> np.ndarray:
     """Attention of the class token to the patches, averaged over the last blocks.
 
     Args:
         model: With a FrozenViT that has a class token.
         images: Normalised by the model's preprocessor, (B, 3, H, W).
-        blocks: Averaged over. Defaults to the last three.
+        count: Number of blocks; all of a shorter encoder. Defaults to 3.
 
     Returns:
         (B, H, W) float32, each from 0 to 1.
     """
+    encoder = model.backbone
+    blocks = range(-min(count, len(encoder.blocks)), 0)
     with torch.no_grad():
-        maps = torch.stack([class_attention(model.backbone, images, b) for b in blocks]).mean(dim=0)
+        maps = torch.stack([class_attention(encoder, images, b) for b in blocks]).mean(dim=0)
     maps = maps - maps.amin(dim=(1, 2), keepdim=True)
     maps = maps / maps.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
     large = F.interpolate(maps[:, None], images.shape[2:], mode='bilinear', align_corners=False)

@@ -38,7 +38,9 @@ def tags(page):
 
 def visible(page):
     """The page without scripts and tags, entities resolved."""
-    return html.unescape(re.sub(r'<script.*?</script>|<style.*?</style>|<[^>]*>', '', page, flags=re.S))
+    return html.unescape(
+        re.sub(r'<script.*?</script>|<style.*?</style>|<[^>]*>', '', page, flags=re.S)
+    )
 
 
 def square(value):
@@ -50,7 +52,10 @@ def ten_queries(count=10):
 
     Of ICA, queries 0 and 3 fail: their first right answers come third and second.
     """
-    images = [Shown(square(20 * n % 256), f'dir/{n:02d}.jpg', ('even', 'odd')[n % 2]) for n in range(count)]
+    images = [
+        Shown(square(20 * n % 256), f'dir/{n:02d}.jpg', ('even', 'odd')[n % 2])
+        for n in range(count)
+    ]
     same = [[(n + step) % count for step in (2, 4)] for n in range(count)]
     other = [[(n + step) % count for step in (1, 3)] for n in range(count)]
     good = [[s[0], o[0], s[1]] for s, o in zip(same, other, strict=True)]

@@ -14,7 +14,9 @@ def by_hand(query, label, gallery, labels, own):
     """Places, the nearest first, and the rank of the first right one, by sorting."""
     others = [place for place in range(len(gallery)) if place != own]
     order = sorted(others, key=lambda place: -float(query @ gallery[place]))
-    ranks = [rank for rank, place in enumerate(order, start=1) if label >= 0 and labels[place] == label]
+    ranks = [
+        rank for rank, place in enumerate(order, start=1) if label >= 0 and labels[place] == label
+    ]
     return order, min(ranks, default=None)
 
 

@@ -67,7 +67,10 @@ def test_names_stay_text_in_every_part(name):
         map_section(images, np.array([[0, 1], [1, 0]]), title=name, text=name),
         pictures_section([(name, [(square(1), name), (None, name)])], name, name),
     ]
-    page, plain = make_page(name, sections), make_page('x', [s._replace(title='x') for s in sections])
+    page, plain = (
+        make_page(name, sections),
+        make_page('x', [s._replace(title='x') for s in sections]),
+    )
     ranking, mapped = section_data(page)
     assert ranking['images'][0][0] == mapped['images'][0][0] == ranking['classes'][0] == name
     assert ranking['rows'][0]['name'] == name

@@ -183,7 +183,9 @@ function ranking(root, data) {
     if (!sorted.length) find('.confusions').append('nothing: each first answer is right');
   }
 
-  form.addEventListener('input', () => show());
+  for (const field of form.elements) {
+    field.addEventListener(field === form.text ? 'input' : 'change', () => show());
+  }
   form.addEventListener('submit', event => event.preventDefault());
   form.addEventListener('reset', () => { found = null; setTimeout(show); });
   if (any) { bars(); confusions(); }
@@ -236,7 +238,7 @@ function map(root, data) {
   canvas.addEventListener('pointermove', point);
   canvas.addEventListener('pointerdown', point);
   canvas.addEventListener('pointerleave', () => { tip.hidden = true; });
-  select.addEventListener('input', draw);
+  select.addEventListener('change', draw);
   window.addEventListener('resize', draw);
   draw();
 }
