@@ -11,10 +11,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
+from PIL import Image, ImageDraw
 
 from dva_mm.config import load_config
-from dva_mm.datasets.box_file import image_root, read_box_file
-from dva_mm.detection.contact_sheet import choose_entries, contact_sheet
+from dva_mm.datasets.box_file import FALLBACK, BoxEntry, image_root, read_box_file
+from dva_mm.detection.contact_sheet import FOUND, MISSING, choose_entries
 from dva_mm.engine.data import merge_options
 from dva_mm.retrieval import Retriever
 
@@ -23,6 +24,7 @@ from .looks import Looks, draw_rows, to_rgb
 from .page import Answers, Section, Shown, pictures_section, ranking_section
 from .ranking import draw_ranking
 from .run import common_folder, embedding_map, relative, sample
+from .thumbnails import open_picture
 
 DRAWN = 6
 """Queries of the picture that --png writes."""
@@ -88,9 +90,29 @@ def boxes_section(cfg: Config, file: str, count: int = 100) -> Section:
     header, entries = read_box_file(file)
     root = image_root(cfg.train_dataloader.dataset.data_root)
     chosen = choose_entries(list(entries.values()), count)
-    cells = [(contact_sheet([entry], root, columns=1), entry.image) for entry in chosen]
+    cells = [
+        (draw_box(root / entry.image, entry), f'{entry.score:.3f} {entry.source} {entry.image}')
+        for entry in chosen
+    ]
     text = f'{len(chosen)} of {len(entries):,} boxes from {header["source"]}, lowest scores first.'
-    return pictures_section([('', cells)], 'Boxes', text, side=200)
+    return pictures_section([('', cells)], 'Boxes', text)
+
+
+def draw_box(path: Path, entry: BoxEntry, side: int = 150) -> Image.Image:
+    """An image with its box, in other colour where it is a fallback.
+
+    Args:
+        path: Of the image.
+        entry: Its box.
+        side: Longest side in pixels. Defaults to 150.
+    """
+    picture = open_picture(path, side)
+    scale = picture.width / entry.width
+    x1, y1, x2, y2 = (round(value * scale) for value in entry.box)
+    frame = x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)
+    colour = MISSING if entry.source == FALLBACK else FOUND
+    ImageDraw.Draw(picture).rectangle(frame, outline=colour, width=2)
+    return picture
 
 
 class ModelRun:

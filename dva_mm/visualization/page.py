@@ -69,10 +69,24 @@ def make_page(title: str, sections: Sequence[Section]) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    shared: dict[str, int] = {}  # sections that show the same image hold it once
+    shown = []
+    for section in sections:
+        data = dict(section.data)
+        if 'images' in data:
+            data['images'] = [
+                [name, label, None if source is None else shared.setdefault(source, len(shared))]
+                for name, label, source in data['images']
+            ]
+        shown.append(section._replace(data=data))
     script = (TEMPLATES / 'page.js').read_text(encoding='utf-8')
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template('page.html').render(
-        title=title, sections=sections, script=Markup(script), script_hash=f'sha256-{digest}'
+        title=title,
+        sections=shown,
+        sources=list(shared),
+        script=Markup(script),
+        script_hash=f'sha256-{digest}',
     )
     # Names that are no UTF-8 hold lone surrogates, which no file can.
     return page.encode('utf-8', 'backslashreplace').decode()

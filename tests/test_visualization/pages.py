@@ -25,8 +25,15 @@ class _Tags(HTMLParser):
 
 def section_data(page):
     """The JSON of each section of a page, parsed as a browser does: up to the next </script."""
-    blocks = re.findall(r'<script type="application/json">(.*?)</script', page, re.S)
-    return [json.loads(block) for block in blocks]
+    blocks = re.findall(r'<script type="application/json"(.*?)>(.*?)</script', page, re.S)
+    *sections, (mark, sources) = blocks
+    assert 'sources' in mark
+    sections, sources = [json.loads(text) for _, text in sections], json.loads(sources)
+    assert len(set(sources)) == len(sources)
+    for section in sections:
+        for image in section['images']:
+            image[2] = None if image[2] is None else sources[image[2]]
+    return sections
 
 
 def tags(page):

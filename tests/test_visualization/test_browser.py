@@ -201,7 +201,7 @@ def test_hostile_names_stay_text(open_page):
         f'{n} found as {HOSTILE}, once' for n in (BREAKOUT, QUOTES)
     ]
     assert page.texts('.pictures h3') == names
-    assert len(page.all('script')) == 3 and not page.all('[onerror], [onmouseover], [src=x]')
+    assert len(page.all('script')) == 4 and not page.all('[onerror], [onmouseover], [src=x]')
 
 
 def test_the_map_shows_the_picture_under_the_pointer(open_page):

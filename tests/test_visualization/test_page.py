@@ -39,9 +39,12 @@ def test_a_page_holds_queries_hits_scores_and_the_rank_of_the_first_right_answer
 def test_a_thumbnail_is_held_once_and_only_of_what_is_shown():
     images = [Shown(square(n), f'{n}.jpg', 'a') for n in range(50)]
     hits = [[7, 8], [8, 7], [7, 3]]
-    page = ranking_page(images, [3, 7, 8], [Answers('x', hits, [[0.5, 0.4]] * 3)])
+    rows = [Answers('x', hits, [[0.5, 0.4]] * 3)]
+    again = map_section([images[7], images[3]], np.eye(2))
+    page = make_page('', [ranking_section(images, [3, 7, 8], rows), again])
     assert page.count('data:image/jpeg') == 3
-    (data,) = section_data(page)
+    data, points = section_data(page)
+    assert [image[2] for image in points['images']] == [again.data['images'][n][2] for n in (0, 1)]
     assert [name for name, _, _ in data['images']] == ['3.jpg', '7.jpg', '8.jpg']
     assert data['rows'][0]['hits'] == [[1, 2], [2, 1], [1, 0]]
 

@@ -12,6 +12,7 @@ from tiny_data import write_config, write_cub, write_weights
 from dva_mm.engine.launch import train
 from dva_mm.retrieval import Index, Retriever
 from dva_mm.visualization.looks import draw_rows
+from dva_mm.visualization.model_run import draw_box
 from dva_mm.visualization.run import main, sample
 
 
@@ -120,7 +121,10 @@ def test_views_and_boxes_alone_run_no_model(lab, monkeypatch):
     page = show(lab, lab / 'tiny.py', '--boxes', lab / 'boxes.jsonl', '--views', '1')
     assert headings(page) == ['Views', 'Boxes']
     alts = [attrs['alt'] for tag, attrs in tags(page) if tag == 'img' and 'Class_4' in attrs['alt']]
-    assert alts == [f'images/004.Class_4/{n}.png' for n in (1, 2, 0)]
+    assert alts == [
+        f'{score} attention images/004.Class_4/{n}.png'
+        for n, score in ((1, '0.100'), (2, '0.500'), (0, '0.900'))
+    ]
 
 
 @pytest.mark.parametrize('labels', [None, 'folder'])
@@ -197,3 +201,14 @@ def test_drawn_rows_hold_each_picture_at_its_place():
     picture = draw_rows([('a', [(red, 'x'), (blue, 'y')]), ('b', [(blue, 'z')])], tile=40)
     centres = [picture.getpixel((x, y)) for y in (20, 92) for x in (24, 72)]
     assert centres == [(255, 0, 0), (0, 0, 255), (0, 0, 255), (255, 255, 255)]
+
+
+def test_a_box_is_drawn_where_it_lies(lab):
+    from dva_mm.datasets.box_file import BoxEntry
+    from dva_mm.detection.contact_sheet import FOUND, MISSING
+
+    path = lab / 'cub' / 'images' / '004.Class_4' / '0.png'
+    for source, colour in (('attention', FOUND), ('fallback', MISSING)):
+        drawn = draw_box(path, BoxEntry('0.png', 48, 40, 8, 10, 32, 30, 0.5, source), side=24)
+        where = np.argwhere((np.asarray(drawn) == colour).all(axis=2))  # rows of y, x
+        assert where.min(axis=0).tolist() == [5, 4] and where.max(axis=0).tolist() == [14, 15]

@@ -7,6 +7,8 @@ function element(tag, options = {}, ...children) {
   return made;
 }
 
+const sources = JSON.parse(document.getElementById('sources').textContent);
+
 function option(value, text) { return element('option', { value, textContent: text }); }
 
 function share(part, whole) { return whole ? (100 * part / whole).toFixed(1) + ' %' : '–'; }
@@ -14,8 +16,9 @@ function share(part, whole) { return whole ? (100 * part / whole).toFixed(1) + '
 function fileName(name) { return name.split('/').pop() || name; }
 
 function picture(image, alt) {
-  return image[2] ? element('img', { src: image[2], alt, loading: 'lazy' })
-    : element('span', { className: 'none', title: alt });
+  return image[2] === null
+    ? element('span', { className: 'none', title: alt })
+    : element('img', { src: sources[image[2]], alt });
 }
 
 function ranking(root, data) {
@@ -228,8 +231,8 @@ function map(root, data) {
     });
     tip.hidden = near < 0;
     if (near < 0) return;
-    const [name, label, src] = images[near];
-    tip.firstElementChild.src = src ?? '';
+    const [name, label, source] = images[near];
+    tip.firstElementChild.src = sources[source] ?? 'data:,';
     tip.lastElementChild.textContent = label < 0 ? fileName(name) : `${classes[label]}: ${fileName(name)}`;
     tip.style.left = Math.min(x + 14, box.width - 150) + 'px';
     tip.style.top = Math.min(y + 14, box.height - 190) + 'px';
