@@ -38,9 +38,9 @@ def test_answers_are_a_full_sort(among, monkeypatch):
 
 
 def test_among_equal_scores_what_is_shown_decides():
-    gallery = np.ones((6, 1), np.float32)
-    labels = [0, 1, 0, 1, 0, 1]
-    found = find_answers('x', gallery, gallery, labels, labels, k=3, own=list(range(6)))
+    gallery = np.ones((40, 1), np.float32)
+    labels = [0, *[1] * 19, 2, *[1] * 17, 2, 0]
+    found = find_answers('x', gallery, gallery, labels, labels, k=3, own=list(range(40)))
     for query, (hits, first) in enumerate(zip(found.hits, found.first, strict=True)):
         right = [rank for rank, hit in enumerate(hits, start=1) if labels[hit] == labels[query]]
         assert first == min(right, default=4)

@@ -212,3 +212,18 @@ def test_a_box_is_drawn_where_it_lies(lab):
         drawn = draw_box(path, BoxEntry('0.png', 48, 40, 8, 10, 32, 30, 0.5, source), side=24)
         where = np.argwhere((np.asarray(drawn) == colour).all(axis=2))  # rows of y, x
         assert where.min(axis=0).tolist() == [5, 4] and where.max(axis=0).tolist() == [14, 15]
+
+
+def test_queries_search_the_official_gallery_alone(lab):
+    lines = ['path,label,split']
+    for label in range(6):
+        for number in range(6):
+            side = 'train' if label < 2 else ('query', 'gallery')[number % 2]
+            lines.append(f'images/{label + 1:03d}.Class_{label + 1}/{number}.png,c{label},{side}')
+    (lab / 'cub' / 'parts.csv').write_text('\n'.join(lines))
+    options = ('--cfg-options', f'data_root={lab / "cub" / "parts.csv"}', 'reader=csv')
+    (data,) = section_data(show(lab, lab / 'tiny.py', *options, '--topk', '12'))
+    number = [int(image[0].split('/')[1][0]) for image in data['images']]
+    assert [number[query] % 2 for query in data['queries']] == [0] * 12
+    for hits in data['rows'][0]['hits']:
+        assert len(set(hits)) == 12 and all(number[hit] % 2 for hit in hits)
