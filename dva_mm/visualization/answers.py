@@ -8,6 +8,7 @@ import torch
 from .page import Answers
 
 BLOCK = 512  # queries compared at a time
+ENTRIES = 2**25  # similarities held at a time
 
 
 def find_answers(
@@ -45,8 +46,9 @@ def find_answers(
     hits: list[list[int]] = []
     scores: list[list[float]] = []
     first: list[int | None] = []
-    for start in range(0, len(queries), BLOCK):
-        rows = slice(start, start + BLOCK)
+    step = max(1, min(BLOCK, ENTRIES // max(1, len(gallery))))
+    for start in range(0, len(queries), step):
+        rows = slice(start, start + step)
         similarities = torch.from_numpy(np.ascontiguousarray(queries[rows])) @ base  # (B, M)
         if own is not None:
             mine = torch.as_tensor(np.asarray(own[rows]))[:, None]
