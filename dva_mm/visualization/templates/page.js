@@ -10,9 +10,7 @@ function element(tag, options = {}, ...children) {
 const sources = JSON.parse(document.getElementById('sources').textContent);
 
 function option(value, text) { return element('option', { value, textContent: text }); }
-
 function share(part, whole) { return whole ? (100 * part / whole).toFixed(1) + ' %' : '–'; }
-
 function fileName(name) { return name.split('/').pop() || name; }
 
 function picture(image, alt) {
