@@ -1,0 +1,159 @@
+"""What the command ``show`` runs: arguments -> sections -> one page."""
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import parse_arguments
+
+if TYPE_CHECKING:
+    from .page import Section
+
+SIZE_LIMIT = 50e6
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write a page: ``show [CONFIG [CHECKPOINT]] --out page.html [options]``."""
+    args = parse_arguments(argv)
+    from dva_mm.files import replace_atomically
+
+    from .page import make_page
+
+    sections, title = [], 'Retrieval'
+    curves = curves_sections(args.curves) if args.curves else []  # the quick ones fail first
+    if args.index:
+        sections += index_sections(args)
+        title = f'Index {Path(args.index).name}'
+    if args.config:
+        from .model_run import model_sections
+
+        sections += model_sections(args)
+        title = Path(args.config).stem
+    page = make_page(title, [*sections, *curves])
+    with replace_atomically(args.out) as partial:
+        partial.write_text(page, encoding='utf-8')
+    size = len(page.encode())
+    print(f'page: {args.out} ({size / 1e6:.1f} MB)')
+    if size > SIZE_LIMIT:
+        print('that is much for a browser: lower --queries or --topk')
+
+
+def curves_sections(work_dirs: Sequence[str]) -> list['Section']:
+    """The loss terms and the metrics of some runs.
+
+    Args:
+        work_dirs: One a run.
+
+    Raises:
+        FileNotFoundError: If one of them holds no scalars.
+    """
+    from .curves import draw_curves, read_scalars
+    from .page import pictures_section
+
+    runs = [
+        (Path(work_dir).name or str(work_dir), read_scalars(work_dir)) for work_dir in work_dirs
+    ]
+    names = ', '.join(name for name, _ in runs)
+    rows = []
+    for title, part, steps in (('Losses', 0, 'iteration'), ('Metrics', 1, 'epoch')):
+        chosen = [(name, scalars[part]) for name, scalars in runs if scalars[part]]
+        if chosen:
+            rows.append((title, [(draw_curves(chosen, steps), f'{title} of {names}')]))
+    return [pictures_section(rows, 'Curves', wide=True)]
+
+
+def index_sections(args: argparse.Namespace) -> list['Section']:
+    """The images of an index, each asking for the others.
+
+    Raises:
+        FileNotFoundError: If there is no index.
+        ValueError: If it holds fewer than two images.
+    """
+    from dva_mm.retrieval import Index
+
+    from .answers import find_answers
+    from .page import Shown, ranking_section
+
+    with Index.open(args.index) as index:
+        if len(index) < 2:
+            raise ValueError(f'{args.index} holds {len(index)} images: there is nothing to find')
+        ids = index.store.ids
+        vectors = index.store.vectors(ids)
+        items = index.items.get(ids.tolist())
+    items = [items[number] for number in ids.tolist()]
+    folder = common_folder([item.path for item in items if item.path])
+    images = [
+        Shown(item.path, relative(item.path, folder) or f'image {item.id}', item.label)
+        for item in items
+    ]
+    classes = sorted({item.label for item in items if item.label is not None})
+    number = {name: place for place, name in enumerate(classes)}
+    labels = [number.get(item.label, -1) for item in items]
+    chosen = sample(len(items), args.queries, args.seed)
+    answers = find_answers(
+        'found', vectors[chosen], vectors, [labels[i] for i in chosen], labels, args.topk, chosen
+    )
+    text = f'{len(items):,} images of {args.index}; {len(chosen):,} of them ask for the others.'
+    sections = [
+        ranking_section(images, chosen, [answers], title='Images and their like', text=text)
+    ]
+    if args.map:
+        sections.append(embedding_map(images, vectors, args.seed))
+    return sections
+
+
+def embedding_map(
+    images: Sequence[Any], embeddings: Any, seed: int, limit: int = 5000
+) -> 'Section':
+    """A map by t-SNE of openTSNE, of at most ``limit`` images.
+
+    Args:
+        images: :class:`~dva_mm.visualization.page.Shown`, N.
+        embeddings: Unit-norm, (N, D).
+        seed: Of the choice and of t-SNE.
+        limit: Most images. Defaults to 5000.
+    """
+    from openTSNE import TSNE
+
+    from .page import map_section
+
+    chosen = sample(len(images), limit, seed)
+    perplexity = min(30, max(1, (len(chosen) - 1) / 3))
+    tsne = TSNE(perplexity=perplexity, metric='cosine', random_state=seed)
+    points = tsne.fit(embeddings[chosen])
+    text = (
+        f'{len(chosen):,} of {len(images):,} images by t-SNE of their embeddings: near ones are '
+        'alike, far distances say little. Point at one to see it.'
+    )
+    return map_section([images[i] for i in chosen], points, text=text)
+
+
+def sample(count: int, limit: int, seed: int) -> list[int]:
+    """At most ``limit`` of the numbers below ``count``, drawn by a seed, rising.
+
+    >>> sample(3, 5, seed=0)
+    [0, 1, 2]
+    """
+    return sorted(random.Random(seed).sample(range(count), min(count, limit)))
+
+
+def common_folder(paths: Sequence[str]) -> str:
+    """The deepest folder that holds all paths; '' of none.
+
+    >>> common_folder(['/a/b/c.jpg', '/a/d.jpg'])
+    '/a'
+    """
+    import os.path
+
+    return os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ''
+
+
+def relative(path: str | None, folder: str) -> str | None:
+    """A path without the folder that holds it.
+
+    >>> relative('/a/b.jpg', '/a')
+    'b.jpg'
+    """
+    return None if path is None else path.removeprefix(folder).lstrip('/')
