@@ -12,8 +12,9 @@ __version__ = '0.1.0'
 
 from .config import config_path, load_config
 
-_PARTS = ('datasets', 'demo', 'engine', 'evaluation', 'models')
-__all__ = ['config_path', 'load_config', 'register', *_PARTS]
+_PARTS = ('datasets', 'engine', 'evaluation', 'models')
+_LATE = {'Index': 'retrieval', 'Retriever': 'retrieval'}
+__all__ = ['config_path', 'load_config', 'register', *_LATE, *_PARTS]
 
 # mmcv-lite is all that is needed, and mmpretrain's import warns of what it leaves out.
 _WARNING = dict(action='ignore', message='Fail to import ``MultiScaleDeformableAttention``')
@@ -46,6 +47,8 @@ def _is_own_command() -> bool:
 def __getattr__(name: str) -> object:
     if name in _PARTS:
         return import_module(f'.{name}', __name__)
+    if name in _LATE:
+        return getattr(import_module(f'.{_LATE[name]}', __name__), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -20,6 +20,9 @@ COMMANDS = {
     'test': ('dva_mm.engine.launch:test', 'test a checkpoint, or the frozen encoder'),
     'publish': ('dva_mm.engine.publish:main', "write a run's weights alone"),
     'boxes': ('dva_mm.detection.run:main', "write a file of each image's box"),
+    'index': ('dva_mm.retrieval.run:index_main', 'make an index of photographs'),
+    'search': ('dva_mm.retrieval.run:search_main', 'find the images most like a picture'),
+    'show': ('dva_mm.visualization.run:main', 'write a page of ranked images, curves or maps'),
     'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
 }
 """Name -> module:function, which takes the arguments, and a line of help."""

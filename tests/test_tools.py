@@ -247,7 +247,8 @@ def test_drawing_a_ranking_writes_a_picture_of_the_frozen_and_the_trained_model(
 ):
     out = tmp_path / 'ranked.png'
     checkpoint = lab.folder / 'whole' / 'epoch_3.pth'
-    script('draw_ranking.py', lab.config, checkpoint, out, '--queries', '2', '--topk', '3')
+    page = ('--out', tmp_path / 'page.html', '--png', out)
+    script('show.py', lab.config, checkpoint, *page, '--queries', '2', '--topk', '3')
     picture = np.asarray(Image.open(out).convert('RGB')).reshape(-1, 3)
     colours = {tuple(colour) for colour in np.unique(picture, axis=0).tolist()}
     assert visualization.QUERY in colours

@@ -2,7 +2,7 @@
 
 import sys
 
-from dva_mm.retrieval.run import index_main
+from dva_mm.__main__ import main
 
 if __name__ == '__main__':
-    sys.exit(index_main())
+    sys.exit(main(['index', *sys.argv[1:]]))

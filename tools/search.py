@@ -1,8 +1,8 @@
-"""Search an index: python tools/search.py photos.index query.jpg -k 20"""
+"""Search an index: python tools/search.py photos.index query.jpg"""
 
 import sys
 
-from dva_mm.retrieval.run import search_main
+from dva_mm.__main__ import main
 
 if __name__ == '__main__':
-    sys.exit(search_main())
+    sys.exit(main(['search', *sys.argv[1:]]))

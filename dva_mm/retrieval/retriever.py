@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from dva_mm import register
 from dva_mm.config import load_config
 from dva_mm.engine.publish import load_adapter
 
@@ -119,6 +120,7 @@ class Retriever:
                 raise ValueError(
                     f'{source} is a checkpoint itself; give a config with {checkpoint}'
                 )
+            register()
             cfg, checkpoint = config_of(source), source
         else:
             cfg = load_config(source)
@@ -127,7 +129,7 @@ class Retriever:
         if checkpoint is None:
             cfg.model.neck = None
             if cfg.model.backbone.type == 'FrozenViT':
-                cfg.model.backbone.tuning = cfg.model.backbone.ica = None
+                cfg.model.backbone.tuning = None
         if pretrained is not None:
             cfg.model.backbone.pretrained = os.fspath(pretrained)
         find_weights(cfg)

@@ -4,8 +4,7 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from dva_mm.arguments import ConfigOptions
 from dva_mm.files import check_writable
 
 SUFFIXES = ('.html', '.htm')
@@ -101,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--topk', type=int, default=8, help='hits shown per query, default 8')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in tools/train.py')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=ConfigOptions, help='as in tools/train.py'
+    )
     parser.add_argument('--batch-size', type=int, default=64)
     parser.add_argument('--workers', type=int, default=2, help='processes that read images')
     parser.add_argument('--device', help='cpu, cuda or cuda:I; default: the GPU where there is one')

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dva_mm.detection.attention import class_attention, to_grid
+from dva_mm.detection.encoder_maps import to_grid
+from dva_mm.detection.sources.attention import class_attention
 
 if TYPE_CHECKING:
     from dva_mm.models import DVARetriever

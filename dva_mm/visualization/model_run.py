@@ -14,8 +14,9 @@ from mmpretrain.registry import DATASETS
 from PIL import Image, ImageDraw
 
 from dva_mm.config import load_config
-from dva_mm.datasets.box_file import FALLBACK, BoxEntry, image_root, read_box_file
+from dva_mm.datasets.box_file import BoxEntry, image_root, read_box_file
 from dva_mm.detection.contact_sheet import FOUND, MISSING, choose_entries
+from dva_mm.detection.summary import is_object
 from dva_mm.engine.data import merge_options
 from dva_mm.retrieval import Retriever
 
@@ -110,7 +111,7 @@ def draw_box(path: Path, entry: BoxEntry, side: int = 150) -> Image.Image:
     scale = picture.width / entry.width
     x1, y1, x2, y2 = (round(value * scale) for value in entry.box)
     frame = x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)
-    colour = MISSING if entry.source == FALLBACK else FOUND
+    colour = FOUND if is_object(entry) else MISSING
     ImageDraw.Draw(picture).rectangle(frame, outline=colour, width=2)
     return picture
 

@@ -17,9 +17,7 @@ PIPELINE = [
 
 def make_retriever(seed=0, **options):
     torch.manual_seed(seed)
-    backbone = dict(
-        type='FrozenViT', arch=ARCH, img_size=32, pretrained=False, tuning=None, ica=None
-    )
+    backbone = dict(type='FrozenViT', arch=ARCH, img_size=32, pretrained=False, tuning=None)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(
             dict(

@@ -84,7 +84,7 @@ def test_other_encoders_and_a_missing_library_are_named(images, monkeypatch):
 
 
 def test_attention_is_the_mean_of_the_last_blocks(arch, images):
-    from dva_mm.detection.attention import class_attention
+    from dva_mm.detection.sources.attention import class_attention
 
     model = make_model(arch)
     maps = attention_maps(model, images, count=2)
