@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -115,9 +115,8 @@ def memory(folder: Path, args: argparse.Namespace) -> dict[str, float]:
     return dict(gigabytes=used / 1e9, vectors_gigabytes=vectors / 1e9, ratio=used / vectors)
 
 
-def factories(folder: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+def factories(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
     index = Index.open(folder)
-    found = {}
     for factory in args.factories:
         index.storage.store.factory = factory
         begun = time.perf_counter()
@@ -129,8 +128,7 @@ def factories(folder: Path, args: argparse.Namespace) -> dict[str, dict[str, flo
         for file in files:
             file.unlink()
         checked = index.check(args.queries, k=10)
-        found[factory] = dict(build_s=seconds, bytes_a_vector=size, **checked)
-    return found
+        yield factory, dict(build_s=seconds, bytes_a_vector=size, **checked)
 
 
 def make_model(args: argparse.Namespace) -> Retriever:
@@ -228,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             report('memory', json.loads(child.stdout.splitlines()[-1]))
         if 'factory' in args.tasks:
-            for factory, figures in factories(folder / 'flat.index', args).items():
+            for factory, figures in factories(folder / 'flat.index', args):
                 report(factory, figures)
         if 'sync' in args.tasks:
             report('sync', sync(folder, args))

@@ -71,6 +71,8 @@ def index_sections(args: argparse.Namespace) -> list['Section']:
         FileNotFoundError: If there is no index.
         ValueError: If it holds fewer than two images.
     """
+    import numpy as np
+
     from dva_mm.retrieval import Index
 
     from .answers import find_answers
@@ -79,10 +81,11 @@ def index_sections(args: argparse.Namespace) -> list['Section']:
     with Index.open(args.index) as index:
         if len(index) < 2:
             raise ValueError(f'{args.index} holds {len(index)} images: there is nothing to find')
-        ids = index.store.ids
-        vectors = index.store.vectors(ids)
-        items = index.items.get(ids.tolist())
-    items = [items[number] for number in ids.tolist()]
+        blocks = list(index.storage.blocks())
+        ids = np.concatenate([ids for ids, _ in blocks]).tolist()
+        vectors = np.concatenate([vectors for _, vectors in blocks])
+        items = index.storage.items(ids)
+    items = [items[number] for number in ids]
     folder = common_folder([item.path for item in items if item.path])
     images = [
         Shown(item.path, relative(item.path, folder) or f'image {item.id}', item.label)

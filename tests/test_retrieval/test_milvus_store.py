@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ from dva_mm.retrieval import Index, IndexBusyError
 from dva_mm.retrieval.milvus_store import MilvusStorage
 from dva_mm.retrieval.staging import Entry
 
+# Loaded before any run: pymilvus closes the log files that are open when it is imported.
+with suppress(ImportError):
+    import pymilvus  # noqa: F401
 HERE = all(importlib.util.find_spec(name) for name in ('milvus_lite', 'pymilvus'))
 needs_milvus = pytest.mark.skipif(
     not HERE, reason='needs Milvus Lite: pip install "dva_mm[milvus]"'
