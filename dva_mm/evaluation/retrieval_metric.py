@@ -81,9 +81,8 @@ class RetrievalMetric(BaseMetric):
             self.per_class_file = check_writable(per_class_file, 'per_class_file')
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the embedding, label, index and path of each image; the evaluator calls it."""
+        """Keep the embedding, label, index and path of each image, an entry for each."""
         indexed = self._num_queries() is not None
-        # One entry per image: the ranks' entries are interleaved.
         for sample in data_samples:
             embedding, label = sample.get('embedding'), sample.get('gt_label')
             wrong = not isinstance(embedding, Tensor) or not isinstance(label, Tensor)

@@ -20,7 +20,7 @@ from .tuning import Tuning, build_tuning
 
 @MODELS.register_module()
 class FrozenViT(BaseBackbone):
-    """A frozen, pre-trained ViT with trainable In-Context Adaptation.
+    """A frozen, pre-trained ViT with trainable ICA: (B, 3, H, W) -> a tuple of one (B, C) tensor.
 
     The host, the ViT, keeps ``requires_grad=False`` and stays in eval mode (no dropout, no
     drop-path) also under ``train()``; the ICA bottlenecks alone train, and blocks below the first
@@ -47,21 +47,16 @@ class FrozenViT(BaseBackbone):
         pooling: 'cls', the class token after the final norm, 'avg', the mean of the patch
             tokens, or 'map', the host's own attention pooling (SigLIP, Perception Encoder).
             Defaults to 'cls'.
-        tuning: What trains: ``type``, the name of a registered
-            :class:`~dva_mm.models.tuning.Tuning` ('ICA', 'Full', 'BitFit', 'LoRA', 'VPTShallow',
-            'VPTDeep', 'AdaptFormer'), and its options. None trains nothing.
+        tuning: ``type`` and options of a registered :class:`~dva_mm.models.tuning.Tuning` ('ICA',
+            'Full', 'BitFit', 'LoRA', 'VPTShallow', 'VPTDeep', 'AdaptFormer'). None trains nothing.
             Defaults to ``dict(type='ICA')``.
         grad_checkpointing: Compute the blocks again in the backward pass instead of keeping their
             activations; timm alone. Defaults to False.
         init_cfg: Kept for MMEngine; initialisation never alters the pre-trained weights.
 
-    Shape:
-        (B, 3, H, W) -> a tuple with one (B, C) tensor.
-
     Raises:
         ValueError: if the host is no plain ViT or lacks what ``pooling`` needs, a file cannot be
-            read or lacks tensors of it, an option is out of its range, or ``init_cfg`` names
-            weights.
+            read or lacks tensors of it, or an option is out of its range.
         FileNotFoundError: if ``pretrained`` names a file that does not exist.
         RuntimeError: if the hub cannot be reached.
         ImportError: if ``tuning`` needs a library that is not installed.
@@ -120,11 +115,7 @@ class FrozenViT(BaseBackbone):
         return self._tuning.num_prompts
 
     def init_weights(self) -> None:
-        """Reset what the tuning added, and undo what a parent's ``init_cfg`` did to the host.
-
-        MMEngine initialises parents first and would, for ``init_cfg=dict(layer='Linear')``, draw
-        the pre-trained Linears and the zero up-projections anew.
-        """
+        """Reset what the tuning added, and undo what a parent's ``init_cfg`` drew in the host."""
         if self._hash_base() != self._fingerprint:
             pretrained = self._build_vit(self.img_size).model.state_dict()
             state = {present: pretrained[name] for present, name in self._base_names.items()}

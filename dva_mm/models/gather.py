@@ -21,7 +21,7 @@ class _AllGather(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         # The sum over ranks, which DistributedDataParallel's mean over ranks then undoes.
-        gradient = gradient.clone(memory_format=torch.contiguous_format)  # others may hold it too
+        gradient = gradient.clone(memory_format=torch.contiguous_format)  # not ours to change
         all_reduce(gradient)
         return gradient.split(ctx.sizes)[get_rank()], None
 

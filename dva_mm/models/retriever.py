@@ -80,10 +80,9 @@ class DVARetriever(BaseModel):
             self.backbone.train(training)
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Tensor | tuple[Tensor, ...]:
-        """Features of normalised images, as mmpretrain's models give them.
+        """Features of images (B, 3, H, W), normalised by the preprocessor, as in mmpretrain.
 
         Args:
-            inputs: (B, 3, H, W), normalised by the preprocessor.
             stage: 'backbone' gives the encoder's output tuple, 'neck' the embeddings (B, C) after
                 the neck, if any, of any length. Defaults to 'neck'.
 

@@ -83,14 +83,6 @@ def train(rank: int, ranks: int) -> dict[str, list[dict[str, Tensor]]]:
     return results
 
 
-def shared_gradients(rank: int) -> list[list[float]]:
-    """An addition hands one and the same gradient to both of its parts."""
-    a, b = (torch.ones(2, 1, requires_grad=True) for _ in range(2))
-    (first, second), _ = gather_views([a, b], [torch.zeros(2, dtype=torch.int64)] * 2)
-    ((first + second) * torch.arange(4.0)[:, None]).sum().backward()
-    return [a.grad.flatten().tolist(), b.grad.flatten().tolist()]
-
-
 def uneven(rank: int) -> tuple[list[Tensor], list[Tensor]]:
     """Rank 0 has no row of the second view; labels as large as float32 holds."""
     views = [torch.full((2, 3), float(rank)), torch.full((rank, 3), 5.0)]
@@ -121,9 +113,7 @@ def _process(rank: int, folder: Path) -> None:
         dist.init_process_group(
             'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
         )
-        steps = dict(
-            shared=shared_gradients, uneven=uneven, collectives=collectives, bad_label=bad_label
-        )
+        steps = dict(uneven=uneven, collectives=collectives, bad_label=bad_label)
         results = {name: step(rank) for name, step in steps.items()}
         torch.save(dict(heads=train(rank, 2), **results), folder / f'{rank}.pth')
         dist.destroy_process_group()
@@ -161,13 +151,12 @@ def test_two_ranks_with_half_the_batch_are_one_process(two_processes: list, name
 
 @pytest.mark.parametrize('rank', [0, 1])
 def test_rows_of_all_ranks_are_gathered_at_once(two_processes: list, rank: int):
-    """Whatever their number; a gradient shared with others is left as it is."""
+    """Whatever their number."""
     results = two_processes[rank]
     (first, second), (labels, others) = results['uneven']
     assert torch.equal(first, torch.tensor([[0.0] * 3] * 2 + [[1.0] * 3] * 2))
     assert torch.equal(second, torch.full((1, 3), 5.0))
     assert labels.tolist() == [2**24 - 1, 0, 2**24 - 1, 1] and others.tolist() == [7]
-    assert results['shared'] == [[[0, 2], [4, 6]][rank]] * 2
     assert results['collectives'] == ['gloo:all_gather'] * 2 + ['gloo:all_reduce']
     assert 'label 9' in results['bad_label']
 
