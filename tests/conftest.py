@@ -73,24 +73,21 @@ def tiny_vit(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-def _randomised(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return {
-        name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
-        for name, tensor in state.items()
-    }
-
-
-@pytest.fixture
+@pytest.fixture(scope='session')
 def randomised() -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     """Put noise on every tensor, so that none can be missing or swapped unnoticed."""
-    return _randomised
+
+    def randomise(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        noise = torch.Generator().manual_seed(1)
+        return {n: t + 0.1 * torch.randn(t.shape, generator=noise) for n, t in state.items()}
+
+    return randomise
 
 
 @pytest.fixture(scope='session')
-def timm_weights() -> dict[str, Tensor]:
+def timm_weights(randomised: Callable) -> dict[str, Tensor]:
     """Weights of the timm host with a classifier, as a pre-trained file has one."""
-    return _randomised(timm.create_model(TIMM_ARCH, img_size=IMG_SIZE).state_dict())
+    return randomised(timm.create_model(TIMM_ARCH, img_size=IMG_SIZE).state_dict())
 
 
 @pytest.fixture

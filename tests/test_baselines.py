@@ -1,7 +1,6 @@
 """Every cell of the bench, a loss on an encoder, builds and takes a step."""
 
 import copy
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -52,19 +51,12 @@ def build(cfg: Config) -> DVARetriever:
 def test_the_bench_has_the_losses_and_encoders_that_the_docs_name():
     losses = 'arcface contrastive dva_proxies multi_similarity proxy_anchor proxy_nca_pp smooth_ap'
     assert f'{losses} soft_triple supcon triplet_semihard'.split() == LOSSES
-    assert ENCODERS == [
-        'adaptformer',
-        'bitfit',
-        'full',
-        'ica',
-        'linear',
-        'lora',
-        'vpt_deep',
-        'vpt_shallow',
-    ]
+    encoders = 'adaptformer bitfit full ica linear lora vpt_deep vpt_shallow'
+    assert encoders.split() == ENCODERS
 
 
-@pytest.mark.parametrize(('loss', 'encoder'), product(LOSSES, ENCODERS))
+@pytest.mark.parametrize('loss', LOSSES)
+@pytest.mark.parametrize('encoder', ENCODERS)
 def test_every_cell_builds_and_takes_a_step(monkeypatch, loss, encoder):
     if encoder == 'lora':
         pytest.importorskip('peft')
@@ -76,26 +68,24 @@ def test_every_cell_builds_and_takes_a_step(monkeypatch, loss, encoder):
     assert {id(p) for p in trained} == {id(p) for p in model.parameters() if p.requires_grad}
     before = [p.detach().clone() for p in model.parameters()]
     images = cfg.train_dataloader.batch_sampler.m
-    classes = cfg.train_dataloader.batch_size // images
-    assert classes * images == cfg.train_dataloader.batch_size
+    classes, rest = divmod(cfg.train_dataloader.batch_size, images)
+    assert rest == 0
     labels = (torch.arange(classes) % CLASSES).repeat_interleave(images)
     samples = [DataSample().set_gt_label(label) for label in labels]
     values = model.loss(torch.randn(len(labels), 3, 32, 32), samples)
     assert all(value.isfinite() for value in values.values())
     wrapper.update_params(sum(value for name, value in values.items() if 'loss' in name))
-    moved = [not torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True)]
-    frozen = [not p.requires_grad for p in model.parameters()]
-    assert any(moved) and not any(m and f for m, f in zip(moved, frozen, strict=True))
+    pairs = zip(model.named_parameters(), before, strict=True)
+    moved = {name: p for (name, p), old in pairs if not torch.equal(p, old)}
+    assert all(p.requires_grad for p in moved.values())
     # What does not fall to the loss alone: the encoder or its embedding moves as well.
-    names = [name for (name, _), m in zip(model.named_parameters(), moved, strict=True) if m]
-    assert any(not name.startswith('head.') for name in names)
+    assert any(not name.startswith('head.') for name in moved)
 
 
 def test_each_encoder_is_the_one_that_its_file_names(monkeypatch):
     found = {name: load(monkeypatch, 'supcon', name).model for name in ENCODERS}
-    names = ['AdaptFormer', 'BitFit', 'Full', 'ICA', 'None', 'LoRA', 'VPTDeep', 'VPTShallow']
-    tunings = [model.backbone.tuning for model in found.values()]
-    assert [tuning.type if tuning else 'None' for tuning in tunings] == names
+    names = [model.backbone.tuning and model.backbone.tuning.type for model in found.values()]
+    assert names == ['AdaptFormer', 'BitFit', 'Full', 'ICA', None, 'LoRA', 'VPTDeep', 'VPTShallow']
     assert [name for name, model in found.items() if model.neck] == ['linear']
 
 

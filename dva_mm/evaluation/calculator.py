@@ -29,44 +29,21 @@ CLUSTERING = {'NMI', 'AMI'}
 UP_TO_R = {'mean_average_precision_at_r', 'r_precision'}  # need as many neighbours as the largest R
 
 
-def check_options(
-    ks: int | Sequence[int], include: str | Sequence[str]
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return cut-offs K in ascending order and names in the order of ``METRICS``, each once.
-
-    ValueError if a cut-off is no positive integer, or a name unknown or without the faiss it needs.
-
-    >>> check_options((4, 1), 'recall')
-    ((1, 4), ('recall',))
-    """
-    values = (ks,) if isinstance(ks, int) else tuple(ks)
-    if not values or any(type(k) is not int or k < 1 for k in values):
-        raise ValueError(f'K of Recall@K must be positive integers, e.g. (1, 2, 4, 8), got {ks!r}')
-    asked = {include} if isinstance(include, str) else set(include)
-    if not asked or not asked <= METRICS.keys():
-        raise ValueError(f'include must be one or more of {list(METRICS)}, got {include!r}')
-    if faiss is None and asked & CLUSTERING:
-        raise ValueError('NMI and AMI need faiss: install faiss-cpu or faiss-gpu, or drop them')
-    return tuple(sorted(set(values))), tuple(name for name in METRICS if name in asked)
-
-
 class RetrievalCalculator(AccuracyCalculator):
     """PML's ``AccuracyCalculator`` over the functions of :mod:`dva_mm.evaluation.ranking`.
 
     It adds Recall@K, as ``recall_at_K``, searches no further than the figures need (``max(ks)`` or
     the largest R), never makes PML's tables of classes by images, and takes any integer labels.
 
-    A query whose class has no other gallery image has no right answer. It is left out of every
-    mean, as everywhere in PML, but not out of NMI and AMI, which compare the queries' classes with
-    as many k-means clusters of their directions. A mean over no query is NaN. The reciprocal rank
-    is 0 beyond the first ``max(ks)`` neighbours.
+    A query whose class has no other gallery image is left out of every mean, as in PML, but not out
+    of NMI and AMI, which compare the queries' classes with as many k-means clusters of their
+    directions. A mean over no query is NaN. The reciprocal rank is 0 beyond ``max(ks)`` neighbours.
 
     Args:
         ks: The cut-offs K. Default (1, 2, 4, 8).
         include: Names out of ``METRICS``; 'recall' stands for every K. Default ('recall',).
         knn_func: A search with the signature of :class:`CosineKNN`. Default ``CosineKNN()``.
-        device: Where the embeddings are put. Default 'cpu', which keeps the search in full fp32
-            whatever the CUDA matmul precision is set to.
+        device: Where the embeddings are put. Default 'cpu', where no TF32 rounds the search.
         return_per_class: Return a list for each figure but NMI and AMI: the means of the classes
             that have answerable queries, by ascending label. Default False.
 
@@ -86,13 +63,21 @@ class RetrievalCalculator(AccuracyCalculator):
         device: str | torch.device = 'cpu',
         return_per_class: bool = False,
     ) -> None:
-        self.ks, names = check_options(ks, include)
+        values = (ks,) if isinstance(ks, int) else tuple(ks)
+        if not values or any(type(k) is not int or k < 1 for k in values):
+            raise ValueError(f'K of Recall@K must be positive integers, e.g. (1, 2, 4), got {ks!r}')
+        self.ks = tuple(sorted(set(values)))
+        asked = {include} if isinstance(include, str) else set(include)
+        if not asked or not asked <= METRICS.keys():
+            raise ValueError(f'include must be one or more of {list(METRICS)}, got {include!r}')
+        if faiss is None and asked & CLUSTERING:
+            raise ValueError('NMI and AMI need faiss: install faiss-cpu or faiss-gpu, or drop them')
         try:
             device = torch.empty(0, device=device).device
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device={device!r} cannot be used: {error}; use 'cpu'") from error
         self.keys: dict[str, str] = {}  # the key in RetrievalMetric's results of each figure
-        for name in names:
+        for name in (name for name in METRICS if name in asked):
             key, figure = METRICS[name]
             for k in self.ks if name == 'recall' else self.ks[-1:]:
                 pml_name = f'recall_at_{k}' if name == 'recall' else name
@@ -143,21 +128,15 @@ class RetrievalCalculator(AccuracyCalculator):
             rows = self.knn_func(query, k, reference, ref_includes_query)[1]  # (N, k)
             asked = right > 0
             hits = _hits(rows[asked], own[asked], answers)
-            results |= dict(hits=hits, num_right=right[asked], classes=own[asked])
+            results |= dict(hits=hits, right=right[asked], classes=own[asked])
         if names & CLUSTERING:
             results['cluster_labels'] = self.get_cluster_labels(unit_norm(query), labels)
         return self._get_accuracy(self.curr_function_dict, **results)
 
     def _mean(
-        self,
-        figure: Figure,
-        k: int,
-        hits: Tensor,
-        num_right: Tensor,
-        classes: Tensor,
-        **kwargs: Any,
+        self, figure: Figure, k: int, hits: Tensor, right: Tensor, classes: Tensor, **_: Any
     ) -> float | list[float]:
-        values = figure(hits, num_right, k)
+        values = figure(hits, right, k)
         if not self.return_per_class:
             return values.mean().item()
         _, classes = classes.unique(return_inverse=True)

@@ -11,10 +11,9 @@ def order_entries(results: list[dict], size: int | None, unique: bool = False) -
     """Put the collected entries in the order of the data set, each image once.
 
     An image is known by its ``sample_idx`` and ``img_path``: the parts of a concatenated data set
-    each count from 0. If an entry has None for its index, the first ``size`` are taken as they
-    come, which is right for MMEngine's samplers, whose padding comes last. Fewer images than
-    ``size``, if that is known, are logged as a warning. With ``unique``, two images that share an
-    index raise ValueError.
+    each count from 0. If an index is None, the first ``size`` entries are taken as they come:
+    MMEngine's samplers pad at the end. Fewer images than ``size`` are logged as a warning. With
+    ``unique``, two images that share an index raise ValueError.
 
     >>> order_entries([dict(sample_idx=i, img_path=f'{i}.jpg') for i in (1, 0, 1)], size=2)
     [{'sample_idx': 0, 'img_path': '0.jpg'}, {'sample_idx': 1, 'img_path': '1.jpg'}]

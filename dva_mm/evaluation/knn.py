@@ -29,8 +29,7 @@ class CosineKNN:
             torch and (chunk_size, k + 1) with faiss. Default None: 512 with torch, 4096 with faiss.
 
     Raises:
-        ValueError: If ``backend`` is unknown, faiss is asked for but not installed, or
-            ``chunk_size`` is below 1.
+        ValueError: If an option is wrong or faiss is asked for but not installed.
 
     >>> vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 4.0]])
     >>> CosineKNN()(vectors, 1, vectors, ref_includes_query=True)[1].tolist()
@@ -54,7 +53,7 @@ class CosineKNN:
 
         With ``ref_includes_query`` the first N gallery rows are the queries, in the same order, and
         no query is found as its own neighbour. Returns similarities (N, k), descending, and gallery
-        row numbers (N, k) as int32. Raises ValueError if the gallery has fewer than ``k`` images.
+        row numbers (N, k) as int32. ValueError if the gallery has fewer than ``k`` images.
         """
         check_gallery(k, len(reference), ref_includes_query)
         size, device = len(query), query.device
@@ -78,8 +77,7 @@ class CosineKNN:
 def unit_norm(embeddings: Tensor) -> Tensor:
     """Divide embeddings (N, C) by their length, to (N, C) float32; a row of zeros stays.
 
-    No square overflows or underflows: each row is first divided by a power of two, which rounds
-    nothing.
+    No square overflows or underflows: each row is first divided by a power of two, which is exact.
 
     >>> unit_norm(torch.tensor([[3e-40, 4e-40], [3e38, 0.0]]))
     tensor([[0.6000, 0.8000],

@@ -48,8 +48,8 @@ def mrr(hits: Tensor) -> Tensor:
 def r_precision(hits: Tensor, num_right: Tensor) -> Tensor:
     """R-precision, the share of right answers among the R nearest images; NaN where R is 0.
 
-    Musgrave et al., "A Metric Learning Reality Check", https://arxiv.org/abs/2003.08505. Raises
-    ValueError if K is smaller than the largest R.
+    Musgrave et al., "A Metric Learning Reality Check", https://arxiv.org/abs/2003.08505. ValueError
+    if K is smaller than the largest R.
 
     >>> r_precision(torch.tensor([[False, True, True], [True, False, True]]), torch.tensor([3, 2]))
     tensor([0.6667, 0.5000], dtype=torch.float64)
@@ -60,9 +60,8 @@ def r_precision(hits: Tensor, num_right: Tensor) -> Tensor:
 def map_at_r(hits: Tensor, num_right: Tensor) -> Tensor:
     """MAP@R = 1/R sum over i = 1..R of P_i [the i-th answer is right]; NaN where R is 0.
 
-    P_i is the share of right answers among the i nearest. Musgrave et al., "A Metric Learning
-    Reality Check", https://arxiv.org/abs/2003.08505. Raises ValueError if K is smaller than the
-    largest R.
+    P_i is the share of right answers among the i nearest. Paper and errors as of
+    :func:`r_precision`.
 
     >>> map_at_r(torch.tensor([[False, True, True], [True, False, True]]), torch.tensor([3, 2]))
     tensor([0.3889, 0.5000], dtype=torch.float64)

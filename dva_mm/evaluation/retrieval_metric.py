@@ -25,14 +25,12 @@ class RetrievalMetric(BaseMetric):
 
     Each test image is a query against all the others. With ``num_queries`` in the data set's
     ``metainfo``, the images whose ``sample_idx`` is below it are the queries and the others the
-    gallery, as in In-Shop. :mod:`dva_mm.evaluation.ranking` has the formulas,
-    :class:`RetrievalCalculator` says which queries count. Queries that cannot be answered are left
-    out of every mean, with a warning; in the gallery they stay.
+    gallery, as in In-Shop. :mod:`dva_mm.evaluation.ranking` has the formulas. Queries that cannot
+    be answered are left out of every mean, with a warning; in the gallery they stay.
 
     Each data sample needs ``embedding``, (C,), and one ``gt_label``. By ``sample_idx``, which
-    ``PackInputs`` keeps, the images are put in order and the padding of the last batch is removed,
-    so that the figures are the same for any number of ranks and any sampler. Without it they are
-    taken in the order of MMEngine's samplers.
+    ``PackInputs`` keeps, the images are put in order and the padding of the last batch is removed:
+    the figures are the same for any number of ranks and any sampler.
 
     Args:
         topk: The cut-offs K of the recall. Default (1, 2, 4, 8).
@@ -43,16 +41,14 @@ class RetrievalMetric(BaseMetric):
         per_class_file: JSON file for ``{class: {'images': count, key: percent}}``, replaced at each
             evaluation; ``images`` counts queries and gallery, the figures of a class without
             answerable queries are null, NMI and AMI are left out. Default None: no file.
-        device: Where the search runs if torch does it. Default 'cpu'; faiss uses the GPU that it
-            sees in any case.
+        device: Where torch searches, by default 'cpu'; faiss uses a GPU that it sees in any case.
         prefix: Replaces 'retrieval' in the keys. Default None.
         collect_device: 'cpu' or 'gpu', how the ranks exchange their results. Default 'cpu'.
 
     Raises:
-        ValueError: If an option is wrong or the file cannot be written; then, if a data sample
-            lacks its embedding, its label or, with ``num_queries``, its index; on evaluation, if
-            an embedding is not finite or all zero, there is only one class or no answerable query,
-            or a cut-off exceeds the number of images to retrieve.
+        ValueError: If an option is wrong or the file cannot be written; if a data sample lacks its
+            embedding, label or, with ``num_queries``, index; on evaluation, if an embedding is not
+            finite or all zero, no query can be answered, or a cut-off exceeds the gallery.
 
     >>> metric = RetrievalMetric(topk=1)
     >>> for vector, label in zip(torch.eye(4)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1])):
@@ -85,9 +81,8 @@ class RetrievalMetric(BaseMetric):
             self.per_class_file = check_writable(per_class_file, 'per_class_file')
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the embedding, label, index and path of each image; the evaluator calls it."""
+        """Keep the embedding, label, index and path of each image, an entry for each."""
         indexed = self._num_queries() is not None
-        # One entry per image: the ranks' entries are interleaved.
         for sample in data_samples:
             embedding, label = sample.get('embedding'), sample.get('gt_label')
             wrong = not isinstance(embedding, Tensor) or not isinstance(label, Tensor)
@@ -112,8 +107,7 @@ class RetrievalMetric(BaseMetric):
     def evaluate(self, size: int) -> dict[str, float]:
         """Collect the entries of all ranks and compute the figures of ``size`` images."""
         self.size = size
-        # The base class would cut the interleaved entries to size, which removes the padding only
-        # if it comes last. All entries are taken here and cut by sample_idx.
+        # The base class would cut to size, which is right only for padding that comes last.
         return super().evaluate(sys.maxsize)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """DPT, Discrimination Perception Transfer: the object view teaches the original view.
 
-Paper: https://arxiv.org/abs/2506.16273. That it is a distillation is the paper's; the three
-distances below are choices of this project (see docs/method.md).
+That it is a distillation is the paper's, https://arxiv.org/abs/2506.16273; the three distances are
+choices of this project (see docs/method.md). No gradient reaches the teacher.
 """
 
 import torch.nn as nn
@@ -11,14 +11,11 @@ from torch import Tensor
 
 
 def dpt_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
-    r"""KL divergence between two views' softmax over the class proxies, averaged over the batch.
-
-    .. math::
-        T^2 \cdot KL(softmax(l_t / T) \,\|\, softmax(l_s / T))
+    r"""Mean over the batch of :math:`T^2 \cdot KL(softmax(l_t / T) \,\|\, softmax(l_s / T))`.
 
     Args:
-        student_logits: Logits l_s of the original view, (B, K).
-        teacher_logits: Logits l_t of the discriminative view, (B, K); no gradient reaches them.
+        student_logits: Logits l_s of the original view over the class proxies, (B, K).
+        teacher_logits: Logits l_t of the discriminative view, (B, K).
         temperature: T. Defaults to 1.0.
 
     >>> import torch
@@ -75,8 +72,7 @@ class DPTLoss(nn.Module):
             raise ValueError(f"DPTLoss mode must be 'kl', 'l2' or 'cosine', got {mode!r}")
         if temperature <= 0:
             raise ValueError(f'DPTLoss temperature must be positive, got {temperature}')
-        self.mode = mode
-        self.temperature = temperature
+        self.mode, self.temperature = mode, temperature
 
     def forward(
         self, student: Tensor, teacher: Tensor, student_logits: Tensor, teacher_logits: Tensor

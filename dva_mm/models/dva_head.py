@@ -23,10 +23,8 @@ class DVAHead(BaseModule):
         L_{proxy}(z, y) &= -\log softmax(z P^T / \tau)[y] \\
         L &= L_{proxy}(z, y) + L_{proxy}(z_d, y) + L_{proxy}(z_b, bg) + \beta L_{DPT}
 
-    The terms are averaged over their batch and reported one by one. Without views other than the
-    original, :math:`L_{proxy}(z, y)` alone is left. Everything here runs in float32, also under
-    automatic mixed precision. Several processes compute the loss of their joint batch, see
-    :func:`~dva_mm.models.gather.gather_views`.
+    Each term is a mean over its batch, that of all processes (:func:`gather_views`), in float32
+    also under automatic mixed precision. The original view alone has :math:`L_{proxy}(z, y)` alone.
 
     Args:
         num_classes: Number K of training classes.
@@ -76,17 +74,13 @@ class DVAHead(BaseModule):
         self.num_classes = num_classes
         self.temperature = temperature
         self.background = background
+        self.uses_background = background != 'none'
         self.beta = beta
         self.dpt = MODELS.build(dpt) if beta > 0 else None
         count = num_classes + (background == 'proxy')
         self.proxies = nn.Parameter(torch.empty(count, in_channels))
         # Unit length on average, so that one learning rate turns proxies of any width alike.
         nn.init.normal_(self.proxies, std=in_channels**-0.5)
-
-    @property
-    def uses_background(self) -> bool:
-        """Whether background views take part in the loss."""
-        return self.background != 'none'
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Cosine to every proxy over the temperature: unit-norm (B, C) -> (B, K) or (B, K + 1)."""
@@ -126,21 +120,18 @@ class DVAHead(BaseModule):
         with torch.autocast(original.device.type, enabled=False):
             unit = [F.normalize(view.float(), dim=1) for view in views]
             unit, targets = gather_views(unit, targets, self.num_classes)
-            z, labels, logits = unit[0], targets[0], self.logits(unit[0])
-            losses = dict(loss_proxy=F.cross_entropy(logits, labels))
+            labels, logits = targets[0], [self.logits(z) for z in unit]
+            losses = dict(loss_proxy=F.cross_entropy(logits[0], labels))
             if discriminative is not None:
-                logits_d = self.logits(unit[1])
-                losses['loss_discriminative'] = F.cross_entropy(logits_d, labels)
+                losses['loss_discriminative'] = F.cross_entropy(logits[1], labels)
                 if self.beta > 0:
-                    losses['loss_dpt'] = self.beta * self.dpt(z, unit[1], logits, logits_d)
+                    losses['loss_dpt'] = self.beta * self.dpt(*unit[:2], *logits[:2])
             if with_background:
-                losses['loss_background'] = self._background_loss(unit[-1], targets[-1])
+                if self.background == 'proxy':
+                    targets[-1] = torch.full_like(targets[-1], self.num_classes)
+                # The mean over no image is NaN; the term is zero instead.
+                some = len(logits[-1]) > 0
+                losses['loss_background'] = (
+                    F.cross_entropy(logits[-1], targets[-1]) if some else logits[-1].sum()
+                )
         return losses
-
-    def _background_loss(self, background: Tensor, labels: Tensor) -> Tensor:
-        logits = self.logits(background)
-        if len(logits) == 0:  # the mean over no image is NaN; the term is zero instead
-            return logits.sum()
-        if self.background == 'proxy':
-            labels = torch.full_like(labels, self.num_classes)
-        return F.cross_entropy(logits, labels)

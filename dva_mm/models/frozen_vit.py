@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,19 +13,19 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from .mmpretrain_vit import build_mmpretrain_vit
-from .plain_vit import PlainViT, check_img_size
+from .plain_vit import check_img_size
 from .timm_vit import build_timm_vit
-from .tuning import build_tuning
+from .tuning import Tuning, build_tuning
 
 
 @MODELS.register_module()
 class FrozenViT(BaseBackbone):
-    """A frozen, pre-trained ViT with trainable In-Context Adaptation.
+    """A frozen, pre-trained ViT with trainable ICA: (B, 3, H, W) -> a tuple of one (B, C) tensor.
 
-    Every parameter of the host, the ViT, has ``requires_grad=False`` and the host stays in eval
-    mode (no dropout, no drop-path) also under ``train()``; the ICA bottlenecks alone train. Blocks
-    below the first adapted one build no graph. Another ``tuning`` puts a rival of ICA in its place;
-    'Full' and 'BitFit' then train the host itself.
+    The host, the ViT, keeps ``requires_grad=False`` and stays in eval mode (no dropout, no
+    drop-path) also under ``train()``; the ICA bottlenecks alone train, and blocks below the first
+    of them build no graph. Another ``tuning`` puts a rival of ICA in its place; 'Full' and
+    'BitFit' then train the host itself.
 
     >>> encoder = FrozenViT('test_vit', pretrained=False, img_size=32, tuning=dict(type='ICA'))
     >>> encoder(torch.randn(2, 3, 32, 32))[0].shape
@@ -41,26 +42,21 @@ class FrozenViT(BaseBackbone):
             ``.pth`` or (timm) ``.npz`` file loads that; False leaves the host random.
             mmpretrain's ViT takes a file in timm's or mmpretrain's names, or a URL.
             Defaults to True.
-        img_size: Side of the input in pixels, or (height, width). Other than the checkpoint's
+        img_size: Side of the input in pixels, or (height, width); another than the checkpoint's
             resamples the position embedding. None keeps the host's own. Defaults to None.
         pooling: 'cls', the class token after the final norm, 'avg', the mean of the patch
             tokens, or 'map', the host's own attention pooling (SigLIP, Perception Encoder).
             Defaults to 'cls'.
-        tuning: What trains: ``type``, the name of a registered
-            :class:`~dva_mm.models.tuning.Tuning` ('ICA', 'Full', 'BitFit', 'LoRA', 'VPTShallow',
-            'VPTDeep', 'AdaptFormer'), and its options. None trains nothing.
+        tuning: ``type`` and options of a registered :class:`~dva_mm.models.tuning.Tuning` ('ICA',
+            'Full', 'BitFit', 'LoRA', 'VPTShallow', 'VPTDeep', 'AdaptFormer'). None trains nothing.
             Defaults to ``dict(type='ICA')``.
         grad_checkpointing: Compute the blocks again in the backward pass instead of keeping their
             activations; timm alone. Defaults to False.
         init_cfg: Kept for MMEngine; initialisation never alters the pre-trained weights.
 
-    Shape:
-        (B, 3, H, W) -> a tuple with one (B, C) tensor.
-
     Raises:
         ValueError: if the host is no plain ViT or lacks what ``pooling`` needs, a file cannot be
-            read or lacks tensors of it, an option is out of its range, or ``init_cfg`` names
-            weights.
+            read or lacks tensors of it, or an option is out of its range.
         FileNotFoundError: if ``pretrained`` names a file that does not exist.
         RuntimeError: if the hub cannot be reached.
         ImportError: if ``tuning`` needs a library that is not installed.
@@ -85,34 +81,28 @@ class FrozenViT(BaseBackbone):
                 "a timm ViT in arch, which loads the same weights, e.g. 'deit_tiny_patch16_224'"
             )
         _check_weights(pretrained, init_cfg)
-        self._tuning, self.tuning = (None, None) if tuning is None else build_tuning(tuning)
-        self.arch = arch
-        self.pretrained = pretrained
+        self._tuning, self.tuning = (Tuning(), None) if tuning is None else build_tuning(tuning)
         self.pooling = pooling
+        build = build_timm_vit if isinstance(arch, str) else build_mmpretrain_vit
+        self._build_vit = partial(build, arch, pretrained, pooling=pooling)
         self._vit = self._build_vit(None if img_size is None else check_img_size(img_size))
         self.host = self._vit.model
         if grad_checkpointing:
             self.host.set_grad_checkpointing()
-        self.img_size = self._vit.img_size
-        self.embed_dims = self._vit.embed_dims
+        self.img_size, self.embed_dims = self._vit.img_size, self._vit.embed_dims
         base = self.host.state_dict(keep_vars=True)
         self._base_names = {name: name for name in base}
         self._fingerprint = self._hash_base()
         self.merged = False
-        self._tuned: list[nn.Module] = [] if tuning is None else self._tuning.apply(self._vit)
+        self._tuned = self._tuning.apply(self._vit)
         # peft renames what it wraps: the tensors of the base are known by their identity.
         names = {id(tensor): name for name, tensor in base.items()}
         present = self.host.state_dict(keep_vars=True)
         self._base_names = {n: names[id(t)] for n, t in present.items() if id(t) in names}
         for name, parameter in self.host.named_parameters():
-            trains = tuning is not None and self._tuning.trains(name, name not in self._base_names)
-            parameter.requires_grad_(trains)
+            parameter.requires_grad_(self._tuning.trains(name, name not in self._base_names))
         self._frozen_names = [n for n in self._base_names if not present[n].requires_grad]
         self.train()
-
-    def _build_vit(self, img_size: int | tuple[int, int] | None) -> PlainViT:
-        build = build_timm_vit if isinstance(self.arch, str) else build_mmpretrain_vit
-        return build(self.arch, self.pretrained, img_size, self.pooling)
 
     @property
     def blocks(self) -> nn.ModuleList | nn.Sequential:
@@ -122,14 +112,10 @@ class FrozenViT(BaseBackbone):
     @property
     def num_prompts(self) -> int:
         """Prompt tokens in the sequence: with any, it does not start as the frozen encoder."""
-        return 0 if self._tuning is None else self._tuning.num_prompts
+        return self._tuning.num_prompts
 
     def init_weights(self) -> None:
-        """Reset what the tuning added, and undo what a parent's ``init_cfg`` did to the host.
-
-        MMEngine initialises parents first and would, for ``init_cfg=dict(layer='Linear')``, draw
-        the pre-trained Linears and the zero up-projections anew.
-        """
+        """Reset what the tuning added, and undo what a parent's ``init_cfg`` drew in the host."""
         if self._hash_base() != self._fingerprint:
             pretrained = self._build_vit(self.img_size).model.state_dict()
             state = {present: pretrained[name] for present, name in self._base_names.items()}
@@ -156,10 +142,8 @@ class FrozenViT(BaseBackbone):
     def encoder_info(self) -> dict[str, str | int | list[int] | dict | None]:
         """What a checkpoint must agree with: the pre-trained encoder and the tuning.
 
-        ``img_size`` is a side or [height, width] in pixels. The fingerprint is the head of a
-        SHA-256 over the names, shapes and float32 values of all pre-trained tensors, before any
-        training; of the position embedding only the shape counts. ``tuning`` holds its type and
-        all its options, or None.
+        The fingerprint is the head of a SHA-256 over the names, shapes and float32 values of all
+        pre-trained tensors, before any training; of the position embedding only the shape counts.
         """
         return dict(
             name=self._vit.name,
@@ -175,10 +159,9 @@ class FrozenViT(BaseBackbone):
     def merge(self) -> None:
         """Fold all ICA adapters into the frozen weights: same embeddings, no cost at inference.
 
-        Raises:
-            ValueError: if there are no ICA adapters, or they have an activation.
+        ValueError if there are none, or they have an activation.
         """
-        if self._tuning is None or self.merged:
+        if self.tuning is None or self.merged:
             raise ValueError(
                 'FrozenViT.merge() folds the adapters of ICA; this encoder has none '
                 f'(tuning={self.tuning!r}, merged={self.merged})'

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from torch import Tensor
 
 
@@ -13,20 +13,17 @@ class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows: Tensor, sizes: list[int]) -> Tensor:
         ctx.sizes = sizes
-        longest = max(sizes)  # backends gather tensors of one shape
-        padded = rows.new_zeros(longest, *rows.shape[1:])
+        padded = rows.new_zeros(max(sizes), *rows.shape[1:])  # backends gather one shape
         padded[: len(rows)] = rows
-        gathered = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(gathered, padded)
+        gathered = all_gather(padded)
         return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         # The sum over ranks, which DistributedDataParallel's mean over ranks then undoes.
-        gradient = gradient.clone(memory_format=torch.contiguous_format)  # others may hold it too
-        dist.all_reduce(gradient)
-        start = sum(ctx.sizes[: dist.get_rank()])
-        return gradient[start : start + ctx.sizes[dist.get_rank()]], None
+        gradient = gradient.clone(memory_format=torch.contiguous_format)  # not ours to change
+        all_reduce(gradient)
+        return gradient.split(ctx.sizes)[get_rank()], None
 
 
 def gather_views(
@@ -36,8 +33,7 @@ def gather_views(
 
     A loss computed on the result is the same on every rank. Its gradient through
     DistributedDataParallel, which averages over the ranks, is that of one process with the whole
-    batch, for what lies before the gathering (the encoder) and after it (proxies) alike. So is
-    the loss itself for terms whose number of rows differs between ranks.
+    batch, for what lies before the gathering (the encoder) and after it (proxies) alike.
 
     All views travel in one collective. Their sizes and the range of the labels travel in one
     before it, the only one that waits for the device; so all ranks raise where one has a bad label.
@@ -49,8 +45,7 @@ def gather_views(
     Args:
         views: (B_i, C) each, of one dtype; B_i may differ between views and ranks and be 0.
         labels: (B_i,) each, int64, below 2^24.
-        num_classes: Number of classes that labels must be below. None does not ask.
-            Defaults to None.
+        num_classes: Number of classes that labels must be below; None (the default) does not ask.
 
     Returns:
         Views and labels, (sum of all B_i, ...); the given ones in a single process.
@@ -58,30 +53,11 @@ def gather_views(
     Raises:
         ValueError: if a label is negative or not below ``num_classes``.
     """
-    sizes = [len(view) for view in views]
     every = torch.cat(list(labels))
     bounds = torch.stack(every.aminmax()) if len(every) else every.new_zeros(2)
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        _check_labels(*bounds.tolist(), num_classes)
-        return list(views), list(labels)
-    report = torch.cat([bounds, bounds.new_tensor(sizes)])
-    reports = [torch.empty_like(report) for _ in range(dist.get_world_size())]
-    dist.all_gather(reports, report)
-    table = torch.stack(reports).tolist()  # one row a rank: lowest label, highest, sizes
-    _check_labels(min(row[0] for row in table), max(row[1] for row in table), num_classes)
-    packed = torch.cat(
-        [
-            torch.cat((view, part[:, None].to(view.dtype)), dim=1)
-            for view, part in zip(views, labels, strict=True)
-        ]
-    )  # (sum of B_i, C + 1)
-    rows = _AllGather.apply(packed, [sum(row[2:]) for row in table])
-    parts = rows.split([size for row in table for size in row[2:]])
-    gathered = [torch.cat(parts[i :: len(views)]) for i in range(len(views))]
-    return [g[:, :-1] for g in gathered], [g[:, -1].detach().long() for g in gathered]
-
-
-def _check_labels(lowest: int, highest: int, num_classes: int | None) -> None:
+    report = torch.cat([bounds, bounds.new_tensor([len(view) for view in views])])
+    table = torch.stack(all_gather(report)).tolist()  # one row a rank: lowest, highest, sizes
+    lowest, highest = min(row[0] for row in table), max(row[1] for row in table)
     if lowest < 0:
         raise ValueError(
             f'the head met label {lowest}; training labels count from 0, and images without a '
@@ -92,3 +68,11 @@ def _check_labels(lowest: int, highest: int, num_classes: int | None) -> None:
             f'the head was built for {num_classes} classes but met label {highest}; set '
             "model.head.num_classes to the training set's number"
         )
+    if get_world_size() == 1:
+        return list(views), list(labels)
+    pairs = zip(views, labels, strict=True)
+    packed = torch.cat([torch.cat((v, y[:, None].to(v.dtype)), dim=1) for v, y in pairs])
+    rows = _AllGather.apply(packed, [sum(row[2:]) for row in table])  # (..., C + 1)
+    parts = rows.split([size for row in table for size in row[2:]])
+    gathered = [torch.cat(parts[i :: len(views)]) for i in range(len(views))]
+    return [g[:, :-1] for g in gathered], [g[:, -1].detach().long() for g in gathered]

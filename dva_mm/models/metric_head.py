@@ -21,10 +21,8 @@ class MetricLearningHead(BaseModule):
     """A baseline: a loss of pytorch-metric-learning (PML) in place of DVA's.
 
     The loss gets the embeddings as the encoder or neck gives them, in float32, also under
-    automatic mixed precision; PML's distances normalise them unless told otherwise. Several
-    processes compute the loss of their joint batch, see
-    :func:`~dva_mm.models.gather.gather_views`: pairs form across ranks, and the gradients are those
-    of one process with the whole batch.
+    automatic mixed precision; PML's distances normalise them unless told otherwise. Pairs form
+    across processes, see :func:`~dva_mm.models.gather.gather_views`.
 
     Parameters of the loss (proxies, centres) train with the rest; ``paramwise_cfg=dict(
     custom_keys={'head.loss': dict(lr_mult=100)})`` gives them a learning rate of their own. They,
@@ -32,13 +30,10 @@ class MetricLearningHead(BaseModule):
 
     Args:
         loss: Config of a PML loss, e.g. ``dict(type='ProxyAnchorLoss', margin=0.1)``; see
-            :func:`~dva_mm.models.pml_builder.build_pml`. ``num_classes`` and ``embedding_size``
-            are filled in.
-        miner: Config of a PML miner, e.g. ``dict(type='MultiSimilarityMiner')``, or None.
-            Defaults to None.
+            :func:`~dva_mm.models.pml_builder.build_pml`.
+        miner: Config of a PML miner, e.g. ``dict(type='MultiSimilarityMiner')``. Defaults to None.
         num_classes: Number of training classes; tools/train.py counts them. Defaults to None.
         in_channels: Width of the embeddings; DVARetriever fills it in. Defaults to None.
-        init_cfg: Initialisation config of MMEngine. Defaults to None.
 
     Raises:
         ValueError: if PML lacks a name or refuses its options.
@@ -60,8 +55,9 @@ class MetricLearningHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        sizes = dict(num_classes=num_classes, embedding_size=in_channels)
-        sizes['descriptors_dim'] = in_channels  # as P2SGradLoss calls it
+        # P2SGradLoss calls the width descriptors_dim.
+        widths = dict.fromkeys(('embedding_size', 'descriptors_dim'), in_channels)
+        sizes = dict(num_classes=num_classes, **widths)
         known = {name: size for name, size in sizes.items() if size is not None}
         self.num_classes = num_classes
         self.loss_function = build_pml(loss, known)
@@ -80,11 +76,10 @@ class MetricLearningHead(BaseModule):
                 "loss=dict(type='CrossBatchMemory', loss=..., miner=...), and none to the head or "
                 'to MultipleLosses'
             )
-        self._smooth_ap = any(isinstance(m, SmoothAPLoss) for m in self.modules())
         if self._memories:
-            # PML keeps the position in a queue, and whether it is full, in plain attributes, which
-            # no state dict holds.
+            # PML keeps the place in a queue, and whether it is full, in no state dict.
             self.register_buffer('queues', torch.zeros(len(self._memories), 2, dtype=torch.int64))
+        self._smooth_ap = any(isinstance(m, SmoothAPLoss) for m in self.modules())
 
     def loss(
         self,
@@ -94,18 +89,16 @@ class MetricLearningHead(BaseModule):
         background: Tensor | None = None,
         background_labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The loss of one batch, with the signature of :meth:`DVAHead.loss`.
+        """The loss of one batch; arguments as of :meth:`DVAHead.loss`.
 
         Discriminative views join the batch as further images of their classes; background views
         are not used.
 
         Returns:
-            ``loss_metric``, a scalar, and with a miner ``mined``, the number of pairs or
-            triplets it found.
+            ``loss_metric`` and, with a miner, ``mined``, the number of pairs or triplets it found.
 
         Raises:
-            ValueError: if a label is negative or not below ``num_classes``, or the batch does not
-                suit the loss.
+            ValueError: if a label is no class, or the batch does not suit the loss.
         """
         views = [original] if discriminative is None else [original, discriminative]
         with torch.autocast(original.device.type, enabled=False):
@@ -124,7 +117,8 @@ class MetricLearningHead(BaseModule):
                 # Triplets (a, p, n), or positive and negative pairs (a1, p, a2, n).
                 found = len(mined[0]) + (len(mined[2]) if len(mined) == 4 else 0)
                 losses['mined'] = embeddings.new_tensor(found)
-            self._keep_queues()
+            for number, memory in enumerate(self._memories):
+                self.queues[number] = torch.tensor([memory.queue_idx, memory.has_been_filled])
         return losses
 
     def _restore_queues(self, batch: int) -> None:
@@ -136,11 +130,6 @@ class MetricLearningHead(BaseModule):
                 )
             memory.queue_idx, filled = self.queues[number].tolist()
             memory.has_been_filled = bool(filled)
-
-    def _keep_queues(self) -> None:
-        for number, memory in enumerate(self._memories):
-            state = (memory.queue_idx, memory.has_been_filled)
-            self.queues[number] = torch.tensor(state, device=self.queues.device)
 
 
 def _sorted_by_class(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

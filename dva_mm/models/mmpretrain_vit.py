@@ -37,11 +37,9 @@ def build_mmpretrain_vit(
     ('mmpretrain.VisionTransformer(deit-t)', 192)
     """
     config = dict(arch)
-    if config.get('type') not in ('VisionTransformer', 'mmpretrain.VisionTransformer'):
-        raise ValueError(
-            "FrozenViT takes a config of mmpretrain's VisionTransformer in arch, got "
-            f'type={config.get("type")!r}'
-        )
+    kind = config.get('type')
+    if kind not in ('VisionTransformer', 'mmpretrain.VisionTransformer'):
+        raise ValueError(f"arch must be of mmpretrain's VisionTransformer, got type={kind!r}")
     if pooling == 'map':
         raise ValueError(
             "mmpretrain's VisionTransformer has no attention pooling; use pooling='cls' or 'avg'"
@@ -68,7 +66,7 @@ def build_mmpretrain_vit(
         patch_size=vit.img_size[0] // vit.patch_resolution[0],
         embed_dims=vit.embed_dims,
         num_prefix_tokens=vit.num_extra_tokens,
-        tokens=partial(_raw_tokens, vit),  # unlike a closure, a deep copy follows the copied ViT
+        tokens=partial(_raw_tokens, vit),  # unlike a closure, it is copied with the ViT
         pooled_norm=nn.Identity(),
     )
 
@@ -104,18 +102,16 @@ def to_mmpretrain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     >>> list(to_mmpretrain_names({'blocks.0.norm1.bias': torch.zeros(2)}))
     ['layers.0.ln1.bias']
     """
-    if any(name.startswith('backbone.') for name in state):
-        prefix = 'backbone.'
+    prefix = 'backbone.'
+    if any(name.startswith(prefix) for name in state):
         state = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
     from_timm = any(name.startswith('blocks.') for name in state)
     renamed = {}
     for name, tensor in state.items():
-        if name.startswith(('head', 'pre_logits')):
-            continue
         if from_timm:
-            if name.startswith('norm.'):
-                name = 'ln1.' + name.removeprefix('norm.')
+            name = f'ln1.{name[5:]}' if name.startswith('norm.') else name
             for old, new in _TIMM_TO_MMPRETRAIN:
                 name = name.replace(old, new)
-        renamed[name] = tensor.to(torch.float32)
+        if not name.startswith(('head', 'pre_logits')):
+            renamed[name] = tensor.to(torch.float32)
     return renamed

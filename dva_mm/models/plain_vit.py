@@ -37,13 +37,10 @@ class PlainViT:
 
 
 def check_img_size(img_size: int | Sequence[int]) -> int | tuple[int, int]:
-    """A side, or (height, width) of an image that is not square, in pixels.
+    """A side, or (height, width) of an image that is not square, in pixels; else ValueError.
 
     >>> check_img_size([224, 224]), check_img_size((224, 448))
     (224, (224, 448))
-
-    Raises:
-        ValueError: if it is neither one positive integer nor two.
     """
     sides = [img_size] if isinstance(img_size, int) else img_size
     plain = isinstance(sides, list | tuple) and len(sides) in (1, 2)

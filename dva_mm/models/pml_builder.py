@@ -26,14 +26,9 @@ def names(family: ModuleType) -> list[str]:
     >>> 'ProxyAnchorLoss' in names(losses)
     True
     """
-    return [
-        name
-        for name, value in vars(family).items()
-        if inspect.isclass(value)
-        and not name.startswith('Base')
-        and not name.endswith('Mixin')
-        and name not in _UNSUITED
-    ]
+    classes = [name for name, value in vars(family).items() if inspect.isclass(value)]
+    unfit = [name for name in classes if name.startswith('Base') or name.endswith('Mixin')]
+    return [name for name in classes if name not in unfit and name not in _UNSUITED]
 
 
 def build_pml(config: Mapping, known: Mapping[str, int]) -> nn.Module:
@@ -55,9 +50,7 @@ def build_pml(config: Mapping, known: Mapping[str, int]) -> nn.Module:
     torch.Size([3, 4])
     """
     if not isinstance(config, Mapping):
-        raise ValueError(
-            f"expected a config such as dict(type='TripletMarginLoss'), got {config!r}"
-        )
+        raise ValueError(f"a config is e.g. dict(type='TripletMarginLoss'), got {config!r}")
     options = dict(config)
     name = options.pop('type', None)
     cls = _find(name)
@@ -106,15 +99,9 @@ def _init_function(value: Mapping) -> partial:
 
 def _required(cls: type) -> set[str]:
     """Options that a class or one of its parents takes and has no default for."""
-    required, optional = set(), set()
-    for parent in cls.__mro__:
-        if '__init__' not in vars(parent):
-            continue
+    required: dict[str, bool] = {}
+    for parent in reversed(cls.__mro__):  # a child's default counts, whatever its parent says
         for option in list(inspect.signature(parent.__init__).parameters.values())[1:]:
             if option.kind in (option.POSITIONAL_OR_KEYWORD, option.KEYWORD_ONLY):
-                # A child's default counts, whatever its parent says.
-                if option.default is option.empty and option.name not in optional:
-                    required.add(option.name)
-                elif option.name not in required:
-                    optional.add(option.name)
-    return required
+                required[option.name] = option.default is option.empty
+    return {name for name, needed in required.items() if needed}

@@ -19,7 +19,9 @@ class DVARetriever(BaseModel):
     """A retrieval model: encoder, optional neck, and a head that trains them.
 
     Training takes one view (B, 3, H, W), or the list [original, discriminative, background] that
-    the OPA transform makes; testing embeds the original view alone and needs no box.
+    the OPA transform makes; testing embeds the original view alone and needs no box. The
+    ``in_channels`` of neck and head are filled in; the width of another encoder than FrozenViT is
+    found by a forward of one image, of its ``img_size`` or of 224 pixels.
 
     >>> backbone = dict(type='FrozenViT', arch='test_vit', pretrained=False, img_size=32)
     >>> model = DVARetriever(backbone, head=dict(type='DVAHead', num_classes=3))
@@ -27,16 +29,12 @@ class DVARetriever(BaseModel):
     torch.Size([2, 64])
 
     Args:
-        backbone: Config of the encoder, usually :class:`FrozenViT`; any backbone of mmpretrain
-            whose last feature, after the neck, is one vector an image. Feature maps need a neck
-            such as ``dict(type='GlobalAveragePooling')``.
-        head: Config of the head, usually :class:`DVAHead`. It declares ``uses_background``, and
-            its ``in_channels`` is filled in from the neck or the encoder; of another encoder than
-            FrozenViT a forward of one image, of its ``img_size`` or of 224 pixels, tells the
-            width. None makes a model that can only embed. Defaults to None.
+        backbone: Config of the encoder, :class:`FrozenViT` or any backbone of mmpretrain; one that
+            gives feature maps needs a neck such as ``dict(type='GlobalAveragePooling')``.
+        head: Config of the head, usually :class:`DVAHead`; it declares ``uses_background``. None
+            makes a model that can only embed. Defaults to None.
         neck: Config of a module between encoder and head, such as mmpretrain's LinearNeck; it
-            takes the encoder's output tuple; ``in_channels``, if it has such, is filled in.
-            Defaults to None.
+            takes the encoder's output tuple. Defaults to None.
         data_preprocessor: Config of the preprocessor, mmpretrain's SelfSupDataPreprocessor
             unless it says otherwise. Defaults to None.
         init_cfg: Initialisation config of MMEngine. Defaults to None.
@@ -56,18 +54,16 @@ class DVARetriever(BaseModel):
         preprocessor = {'type': 'SelfSupDataPreprocessor', **(data_preprocessor or {})}
         super().__init__(data_preprocessor=MODELS.build(preprocessor), init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
-        self.neck = _build(neck, self._encoder_width)
-        self.head = _build(
-            head, lambda: getattr(self.neck, 'out_channels', None) or self._encoder_width()
-        )
+        self.neck = _build(neck, self._width)
+        self.head = _build(head, lambda: getattr(self.neck, 'out_channels', 0) or self._width())
 
-    def _encoder_width(self) -> int:
+    def _width(self) -> int:
         if isinstance(self.backbone, FrozenViT):
             return self.backbone.embed_dims
         size = getattr(self.backbone, 'img_size', 224)
         image = torch.zeros(1, 3, *([size, size] if isinstance(size, int) else size))
         training = self.backbone.training
-        self.backbone.train(False)
+        self.backbone.eval()
         try:
             with torch.no_grad():
                 features = self.backbone(image)[-1]
@@ -84,15 +80,14 @@ class DVARetriever(BaseModel):
             self.backbone.train(training)
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Tensor | tuple[Tensor, ...]:
-        """Features of normalised images, as mmpretrain's models give them.
+        """Features of images (B, 3, H, W), normalised by the preprocessor, as in mmpretrain.
 
         Args:
-            inputs: (B, 3, H, W), normalised by the preprocessor.
             stage: 'backbone' gives the encoder's output tuple, 'neck' the embeddings (B, C) after
                 the neck, if any, of any length. Defaults to 'neck'.
 
         Raises:
-            ValueError: if ``stage`` is neither, or what comes out is no vector an image.
+            ValueError: if ``stage`` is neither, or an image's embedding is no vector.
         """
         if stage not in ('backbone', 'neck'):
             raise ValueError(f"stage must be 'backbone' or 'neck', got {stage!r}")
@@ -116,16 +111,13 @@ class DVARetriever(BaseModel):
         data_samples: list[DataSample] | None = None,
         mode: str = 'tensor',
     ) -> Tensor | dict[str, Tensor] | list[DataSample]:
-        """MMEngine's three modes.
+        """MMEngine's three modes; ValueError for another.
 
         Args:
             inputs: (B, 3, H, W), or a list of such views, the original first.
             data_samples: One per image; with ``gt_label`` for 'loss'.
             mode: 'tensor' gives unit-norm embeddings (B, C), 'predict' the data samples with
                 ``embedding`` (C,) set, 'loss' the loss terms.
-
-        Raises:
-            ValueError: if ``mode`` is none of the three.
         """
         if mode == 'loss':
             return self.loss(inputs, data_samples)
@@ -152,10 +144,8 @@ class DVARetriever(BaseModel):
         """The head's loss terms on one view or three; see :meth:`DVAHead.loss`.
 
         Background views of images marked ``has_background=False`` are dropped before the forward,
-        and all of them for a head that does not use them.
-
-        Raises:
-            ValueError: if the model has no head, or for another number of views.
+        and all of them for a head that does not use them. ValueError without a head, or for
+        another number of views.
         """
         if self.head is None:
             raise ValueError(
@@ -170,12 +160,13 @@ class DVARetriever(BaseModel):
                 f'background), got {len(inputs)}'
             )
         original, discriminative, background = inputs
-        kept = [i for i, sample in enumerate(data_samples) if sample.get('has_background', True)]
-        if not self.head.uses_background:
-            kept = []
+        kept = [
+            i
+            for i, sample in enumerate(data_samples)
+            if self.head.uses_background and sample.get('has_background', True)
+        ]
         views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
-        batch = len(labels)
-        z, z_d, z_b = self.extract_feat(views).split([batch, batch, len(kept)])
+        z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
         return self.head.loss(z, labels, z_d, z_b, labels[kept])
 
 

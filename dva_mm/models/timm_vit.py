@@ -91,16 +91,15 @@ def _random_vit(arch: str, options: dict) -> nn.Module:
 
 def _check_vit(vit: nn.Module, arch: str, pooling: str) -> None:
     attentions = [getattr(block, 'attn', None) for block in getattr(vit, 'blocks', [])]
-    fused = bool(attentions) and all(
-        isinstance(getattr(attention, 'qkv', None), nn.Linear) for attention in attentions
-    )
-    if fused and any(getattr(attention, 'q_bias', None) is not None for attention in attentions):
+    fused = [isinstance(getattr(attention, 'qkv', None), nn.Linear) for attention in attentions]
+    plain = bool(fused) and all(fused)
+    if plain and any(getattr(attention, 'q_bias', None) is not None for attention in attentions):
         raise ValueError(
             f'{arch!r} keeps the biases of Q and V apart from its qkv Linear and computes '
             'F.linear(x, qkv.weight, bias) without calling that Linear (as BEiT, EVA02 and '
             '*_qkvb), so nothing put in its place would run; choose another ViT'
         )
-    if not fused or not isinstance(vit, VisionTransformer | Eva):
+    if not plain or not isinstance(vit, VisionTransformer | Eva):
         raise ValueError(
             f'{arch!r} is a {type(vit).__name__} without one fused qkv Linear per block; choose a '
             'plain ViT: ViT, DeiT, AugReg, DINO, DINOv2, DINOv3, CLIP, SigLIP or Perception Encoder'

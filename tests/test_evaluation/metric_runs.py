@@ -1,6 +1,9 @@
 """Runs of RetrievalMetric through MMEngine's evaluator, and its figures from the double loop."""
 
+import importlib.util
+
 import numpy as np
+import pytest
 import reference_retrieval as twin
 import torch
 from mmengine.evaluator import Evaluator
@@ -8,6 +11,12 @@ from mmpretrain.structures import DataSample
 
 from dva_mm.evaluation import RetrievalMetric
 
+NEEDS_FAISS = pytest.mark.skipif(
+    importlib.util.find_spec('faiss') is None, reason='faiss is not installed'
+)
+both_backends = pytest.mark.parametrize(
+    'backend', [pytest.param('faiss', marks=NEEDS_FAISS), 'torch']
+)
 TOPK = (1, 2, 4, 8)
 KEYS = {
     **{f'recall_at_{k}': f'Recall@{k}' for k in TOPK},

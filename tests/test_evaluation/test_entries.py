@@ -1,10 +1,9 @@
 from unittest import mock
 
 import pytest
-import torch
 
 from dva_mm.evaluation import entries
-from dva_mm.evaluation.entries import check_embeddings, order_entries, path_of
+from dva_mm.evaluation.entries import order_entries
 
 
 def entry(index, path=None, mark=None):
@@ -44,26 +43,3 @@ def test_without_every_index_the_first_ones_are_taken_as_they_come(log, missing)
     assert marks(seen, 3) == [3, 1, 0]
     assert marks(seen, None) == [3, 1, 0, 3]
     log.assert_not_called()
-
-
-def test_missing_images_are_counted(log):
-    order_entries([entry(0), entry(1), entry(1)], 4)
-    assert '2 of the 4 images' in log.call_args.args[0]
-
-
-@pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_embeddings_without_a_direction_are_named(value):
-    embeddings = torch.eye(7)  # zeros, but no row of them
-    images = [entry(i, f'{i}.jpg') for i in range(7)]
-    check_embeddings(embeddings, images)
-    embeddings[3, 4] = value
-    with pytest.raises(ValueError, match="1 of 7 .* '3.jpg'"):
-        check_embeddings(embeddings, images)
-    embeddings[2:] = 0
-    with pytest.raises(ValueError, match="5 of 7 .* '2.jpg'"):
-        check_embeddings(embeddings, images)
-
-
-def test_an_image_without_a_path_has_a_name_too():
-    assert path_of({'img_path': 'a b.jpg'}) == "'a b.jpg'"
-    assert path_of({}) == path_of({'img_path': None}) == "'an image of unknown path'"

@@ -69,15 +69,14 @@ def test_attention_pooling_sees_no_prompts(tiny_vit, images):
 
 def test_encoder_info_names_the_encoder(arch):
     info = build(arch).encoder_info()
-    fingerprint = info.pop('fingerprint')
-    assert len(fingerprint) == 32
+    assert len(info.pop('fingerprint')) == 32
     mmpretrain = 'embed_dims=32,feedforward_channels=64,num_heads=2,num_layers=3'
+    measures = (f'mmpretrain.VisionTransformer({mmpretrain})', 8, 32, 3)
+    if isinstance(arch, str):
+        measures = ('test_vit', 16, 64, 6)
     assert info == dict(
-        name='test_vit' if isinstance(arch, str) else f'mmpretrain.VisionTransformer({mmpretrain})',
+        **dict(zip(('name', 'patch_size', 'embed_dims', 'num_blocks'), measures, strict=True)),
         img_size=32,
-        patch_size=16 if isinstance(arch, str) else 8,
-        embed_dims=64 if isinstance(arch, str) else 32,
-        num_blocks=6 if isinstance(arch, str) else 3,
         pooling='cls',
         tuning=dict(type='ICA', rank=16, act='GELU', scale=1.0, layers=None, targets=['q', 'k']),
     )
@@ -106,16 +105,13 @@ def test_the_fingerprint_is_that_of_the_frozen_weights_alone(arch, save_weights)
     [
         (dict(pooling='max'), ['pooling', "'max'"]),
         (dict(pretrained=None), ['pretrained', 'None']),
+        (dict(pretrained='absent.pth'), ['absent.pth', 'model.backbone.pretrained']),
         (dict(init_cfg=dict(type='Pretrained', checkpoint='a.pth')), ['a.pth', 'pretrained']),
         (dict(init_cfg=[dict(type='Pretrained', checkpoint='a.pth')]), ['a.pth', 'pretrained']),
     ],
 )
 def test_mistakes_are_named(arch, options, words):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
         build(arch, **options)
     assert all(word in str(error.value) for word in words)
-
-
-def test_a_missing_file_is_named_with_the_remedy(arch, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'absent\.pth.*model\.backbone\.pretrained'):
-        build(arch, pretrained=str(tmp_path / 'absent.pth'))
+    assert isinstance(error.value, FileNotFoundError) == ('absent.pth' in words)

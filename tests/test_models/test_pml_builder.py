@@ -10,6 +10,11 @@ OPTIONS = dict(
     CrossBatchMemory=dict(loss=dict(type='ContrastiveLoss')),
     MultipleLosses=dict(losses=[dict(type='TripletMarginLoss'), dict(type='NTXentLoss')]),
     RankedListLoss=dict(margin=1.0, Tn=10),
+    BatchedDistance=dict(distance=dict(type='LpDistance')),
+    ClassWeightedReducer=dict(weights=[1.0, 2.0, 1.0, 0.5]),
+    MultipleReducers=dict(reducers=dict(loss=dict(type='SumReducer'))),
+    SparseCentersRegularizer=dict(centers_per_class=2),
+    ThresholdReducer=dict(low=0.01),
 )
 
 
@@ -20,8 +25,7 @@ def batch():
 
 @pytest.mark.parametrize('name', names(losses))
 def test_every_loss_of_pml_is_built_from_its_name_and_gives_gradients(name):
-    options = OPTIONS.get(name, {})
-    loss = build_pml(dict(type=name, **options), KNOWN)
+    loss = build_pml(dict(type=name, **OPTIONS.get(name, {})), KNOWN)
     assert type(loss) is getattr(losses, name)
     for _ in range(2):  # some keep what the first step leaves behind
         embeddings, labels = batch()
@@ -32,20 +36,14 @@ def test_every_loss_of_pml_is_built_from_its_name_and_gives_gradients(name):
         assert embeddings.grad.abs().sum() > 0
 
 
-PARTS = dict(
-    BatchedDistance=dict(distance=dict(type='LpDistance')),
-    ClassWeightedReducer=dict(weights=[1.0, 2.0, 1.0, 0.5]),
-    MultipleReducers=dict(reducers=dict(loss=dict(type='SumReducer'))),
-    SparseCentersRegularizer=dict(centers_per_class=2),
-    ThresholdReducer=dict(low=0.01),
-)
-
-
-@pytest.mark.parametrize('family', [distances, reducers, regularizers])
-def test_every_distance_reducer_and_regulariser_is_built_from_its_name(family):
+@pytest.mark.parametrize('family', [distances, reducers, regularizers, miners])
+def test_every_other_class_of_pml_is_built_from_its_name(family):
+    embeddings, labels = (tensor[:15] for tensor in batch())  # five triplets, for one miner
     for name in names(family):
-        part = build_pml(dict(type=name, **PARTS.get(name, {})), KNOWN)
+        part = build_pml(dict(type=name, **OPTIONS.get(name, {})), KNOWN)
         assert type(part) is getattr(family, name)
+        if family is miners:
+            assert len(part(embeddings, labels)) in (3, 4)
 
 
 def test_classes_are_weighted_from_a_plain_list():
@@ -53,9 +51,8 @@ def test_classes_are_weighted_from_a_plain_list():
     config = dict(type='NCALoss', reducer=dict(type='ClassWeightedReducer', weights=[0.0] * 4))
     assert build_pml(config, {})(embeddings, labels) == 0
     config['reducer']['weights'] = [1.0] * 4
-    assert build_pml(config, {})(embeddings, labels) == build_pml(dict(type='NCALoss'), {})(
-        embeddings, labels
-    )
+    plain = build_pml(dict(type='NCALoss'), {})
+    assert build_pml(config, {})(embeddings, labels) == plain(embeddings, labels)
 
 
 def test_pml_has_the_losses_that_the_test_above_shall_cover():
@@ -65,20 +62,11 @@ def test_pml_has_the_losses_that_the_test_above_shall_cover():
     assert not {'BaseMetricLossFunction', 'WeightRegularizerMixin', 'VICRegLoss'} & set(found)
 
 
-@pytest.mark.parametrize('name', names(miners))
-def test_every_miner_of_pml_is_built_from_its_name(name):
-    embeddings, labels = (tensor[:15] for tensor in batch())  # five triplets, for one of them
-    miner = build_pml(dict(type=name), {})
-    assert type(miner) is getattr(miners, name)
-    assert len(miner(embeddings, labels)) in (3, 4)
-
-
 @pytest.mark.parametrize(
     'name', ['LargeMarginSoftmaxLoss', 'ProxyAnchorLoss', 'SoftTripleLoss', 'SubCenterArcFaceLoss']
 )
 def test_sizes_come_from_the_data(name):
-    loss = build_pml(dict(type=name), KNOWN)
-    sizes = {side for p in loss.parameters() for side in p.shape}
+    sizes = {side for p in build_pml(dict(type=name), KNOWN).parameters() for side in p.shape}
     assert 8 in sizes and sizes - {8} <= {4, 4 * 10, 4 * 3}
 
 
@@ -87,29 +75,20 @@ def test_a_size_that_a_loss_can_do_without_is_left_to_the_config():
     assert len(build_pml(dict(type='MarginLoss', num_classes=4), KNOWN).beta) == 4
 
 
-def test_options_that_are_pml_objects_themselves():
-    loss = build_pml(
-        dict(
-            type='ContrastiveLoss',
-            distance=dict(type='CosineSimilarity'),
-            pos_margin=1,
-            neg_margin=0,
-            reducer=dict(type='MultipleReducers', reducers=dict(pos_loss=dict(type='SumReducer'))),
-            embedding_regularizer=dict(type='LpRegularizer', p=2),
-            embedding_reg_weight=0.25,
-        ),
-        KNOWN,
+def test_options_that_are_pml_objects_or_functions_themselves():
+    config = dict(
+        type='ProxyAnchorLoss',
+        distance=dict(type='CosineSimilarity'),
+        reducer=dict(type='MultipleReducers', reducers=dict(loss=dict(type='SumReducer'))),
+        weight_regularizer=dict(type='LpRegularizer', p=2),
+        weight_reg_weight=0.25,
+        weight_init_func=dict(type='constant_', val=0.5),
     )
+    loss = build_pml(config, KNOWN)
     assert type(loss.distance) is distances.CosineSimilarity
-    assert type(loss.reducer.reducers['pos_loss']) is reducers.SumReducer
-    assert type(loss.embedding_regularizer) is regularizers.LpRegularizer
-    assert loss.embedding_reg_weight == 0.25
-
-
-def test_weights_are_initialised_as_asked():
-    init = dict(type='constant_', val=0.5)
-    loss = build_pml(dict(type='ProxyAnchorLoss', weight_init_func=init), KNOWN)
-    assert (loss.proxies == 0.5).all()
+    assert type(loss.reducer.reducers['loss']) is reducers.SumReducer
+    assert type(loss.weight_regularizer) is regularizers.LpRegularizer
+    assert loss.weight_reg_weight == 0.25 and (loss.proxies == 0.5).all()
 
 
 @pytest.mark.parametrize(
@@ -132,5 +111,4 @@ def test_weights_are_initialised_as_asked():
 def test_mistakes_are_named(config, words):
     with pytest.raises(ValueError) as error:
         build_pml(config, {})
-    for word in words:
-        assert word in str(error.value)
+    assert all(word in str(error.value) for word in words)

@@ -41,11 +41,6 @@ def watch(model) -> list[Tensor]:
     return batches
 
 
-@pytest.fixture
-def seen(model):
-    return watch(model)
-
-
 @pytest.mark.parametrize(
     ('background', 'kept'), [('class', [0, 1, 2]), ('class', [0, 2]), ('proxy', []), ('none', [])]
 )
@@ -67,44 +62,35 @@ def test_views_with_their_backgrounds_go_through_one_forward(
     z_b = model.extract_feat(backgrounds)[kept]
     want = model.head.loss(z, labels, z_d, z_b, labels[kept])
     assert losses.keys() == want.keys() and len(want) == (3 if background == 'none' else 4)
-    for name, value in want.items():
-        torch.testing.assert_close(losses[name], value)
-
-
-def test_one_view_trains_on_the_proxy_loss_alone(model, images, samples, seen):
-    losses = model(images, samples, mode='loss')
-    assert list(losses) == ['loss_proxy'] and [len(batch) for batch in seen] == [3]
+    torch.testing.assert_close(losses, want)
+    batches.clear()
+    assert list(model(original, samples, mode='loss')) == ['loss_proxy']
+    assert [len(batch) for batch in batches] == [3]
 
 
 @pytest.mark.parametrize('as_list', [True, False])
-def test_predict_embeds_the_original_alone(as_list, model, views, samples, seen):
+def test_predict_embeds_the_original_alone(as_list, model, views, samples):
+    seen = watch(model)
     got = model(views if as_list else views[0], samples, mode='predict')
     assert [len(batch) for batch in seen] == [3]
     assert all(sample is given for sample, given in zip(got, samples, strict=True))
     (raw,) = model.backbone(views[0])
-    for sample, embedding in zip(got, raw, strict=True):
-        torch.testing.assert_close(sample.embedding, embedding / embedding.norm())
-        assert sample.gt_label is not None
-    assert torch.equal(model(views), torch.stack([sample.embedding for sample in got]))
+    embeddings = torch.stack([sample.embedding for sample in got])
+    torch.testing.assert_close(embeddings, raw / raw.norm(dim=1, keepdim=True))
+    assert torch.equal(model(views), embeddings)
+    assert [sample.embedding.shape for sample in model(views, mode='predict')] == [(32,)] * 3
     with pytest.raises(ValueError):
         model(views[0], samples[:2], mode='predict')
-
-
-def test_predict_makes_samples_where_none_are_given(model, images):
-    assert [sample.embedding.shape for sample in model(images, mode='predict')] == [(32,)] * 3
 
 
 def test_test_step_normalises_as_the_preprocessor_says(config):
     config['data_preprocessor'] = dict(mean=[10.0, 20.0, 30.0], std=[1.0, 2.0, 3.0], to_rgb=True)
     model = MODELS.build(config)
     bgr = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    data = dict(inputs=bgr, data_samples=[DataSample(), DataSample()])
     rgb = bgr.flip(1).float()
     scaled = torch.stack([(rgb[:, i] - mean) / (i + 1) for i, mean in enumerate((10, 20, 30))], 1)
-    with torch.no_grad():
-        want = model(scaled)
-        got = torch.stack([sample.embedding for sample in model.test_step(data)])
-    torch.testing.assert_close(got, want)
+    got = model.test_step(dict(inputs=bgr, data_samples=[DataSample(), DataSample()]))
+    torch.testing.assert_close(torch.stack([sample.embedding for sample in got]), model(scaled))
 
 
 def test_the_neck_stands_between_encoder_and_head(config, images):
@@ -137,8 +123,6 @@ VIT = dict(
 )
 GAP = dict(type='GlobalAveragePooling')
 POOLED = dict(type='LinearNeck', out_channels=5, gap_dim=2)
-
-
 SWIN = dict(embed_dims=24, depths=[1, 1], num_heads=[1, 2])
 
 
@@ -175,12 +159,6 @@ def test_an_encoder_whose_width_no_forward_tells_takes_it_from_the_config():
     assert DVARetriever(backbone, head=head, neck=GAP).head.proxies.shape == (6, 64)
 
 
-def test_feature_maps_without_a_neck_are_answered_with_one(samples):
-    model = DVARetriever(dict(type='ResNet', depth=18), head=dict(type='DVAHead', num_classes=5))
-    with pytest.raises(ValueError, match='GlobalAveragePooling'):
-        model(torch.randn(3, 3, 32, 32), samples, mode='loss')
-
-
 def test_mistakes_are_named(config, model, images, samples):
     with pytest.raises(ValueError, match="'train'"):
         model(images, mode='train')
@@ -188,38 +166,35 @@ def test_mistakes_are_named(config, model, images, samples):
         model.extract_feat(images, stage='pre_logits')
     with pytest.raises(ValueError, match='got 2'):
         model([images, images], samples, mode='loss')
-    del config['head']
     with pytest.raises(ValueError, match=r'model\.head'):
-        MODELS.build(config)(images, samples, mode='loss')
+        MODELS.build({**config, 'head': None})(images, samples, mode='loss')
+    with pytest.raises(ValueError, match='GlobalAveragePooling'):  # a map, and no neck
+        MODELS.build({**config, 'backbone': dict(type='ResNet', depth=18)})(images)
 
 
 @pytest.mark.parametrize('num_classes', [5, None])
 def test_mmpretrains_feature_extractor(config, tmp_path, num_classes):
     """From a config file and a checkpoint, as its users call it."""
+    file, checkpoint, image_file = (str(tmp_path / f'tiny.{end}') for end in ('py', 'pth', 'png'))
     config['head']['num_classes'] = num_classes
     config['data_preprocessor'] = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
     resize = dict(type='Resize', scale=(32, 32), backend='pillow')
     pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackInputs')]
-    Config(
-        dict(
-            custom_imports=dict(imports=['dva_mm'], allow_failed_imports=False),
-            model=config,
-            test_dataloader=dict(dataset=dict(type='FineGrainedDataset', pipeline=pipeline)),
-        )
-    ).dump(tmp_path / 'tiny.py')
+    dataset = dict(type='FineGrainedDataset', pipeline=pipeline)
+    imports = dict(imports=['dva_mm'], allow_failed_imports=False)
+    loader = dict(dataset=dataset)
+    Config(dict(custom_imports=imports, model=config, test_dataloader=loader)).dump(file)
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    cv2.imwrite(image_file, image)
     # A head that waits for the training set to be counted is left out.
     options = {} if num_classes else dict(head=None)
-    model = get_model(tmp_path / 'tiny.py', **options)
+    model = get_model(file, **options)
     for name, parameter in model.backbone.named_parameters():
         if '_up' in name:
             torch.nn.init.normal_(parameter)
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'tiny.pth')
-    extract = FeatureExtractor(tmp_path / 'tiny.py', str(tmp_path / 'tiny.pth'), **options)
+    torch.save(dict(state_dict=model.state_dict()), checkpoint)
+    extract = FeatureExtractor(file, checkpoint, **options)
     rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1).float()
-    want = model.extract_feat(((rgb - 127.5) / 127.5)[None])
-    for source in (str(tmp_path / 'image.png'), image):
-        torch.testing.assert_close(extract(source)[0], want[0])
-    (backbone,) = extract(str(tmp_path / 'image.png'), stage='backbone')[0]
-    torch.testing.assert_close(backbone, want[0])
+    want = model.extract_feat(((rgb - 127.5) / 127.5)[None])[0]
+    for got in (extract(image_file), extract(image), *extract(image_file, stage='backbone')):
+        torch.testing.assert_close(got[0], want)

@@ -15,14 +15,11 @@ from .base import Tuning, check_dropout, check_positive
 
 
 class AdaptMLP(nn.Module):
-    r"""AdaptFormer's branch :math:`s \cdot up(ReLU(down(x)))`, zero at the start.
+    r"""AdaptFormer's branch :math:`s \cdot up(ReLU(down(x)))`, (..., C), zero at the start.
 
     >>> import torch
     >>> AdaptMLP(8, bottleneck=2, scale=0.1, dropout=0.0)(torch.randn(3, 8)).any().item()
     False
-
-    Shape:
-        (..., C) -> (..., C).
     """
 
     def __init__(self, embed_dims: int, bottleneck: int, scale: float, dropout: float) -> None:
@@ -51,8 +48,8 @@ class AdaptMLP(nn.Module):
 class AdaptFormer(Tuning):
     r"""AdaptFormer: :math:`x + MLP(LN(x)) + s \cdot up(ReLU(down(LN(x))))` in every block.
 
-    The branch takes the MLP's normed input, as the paper has it; the authors' code feeds it the
-    tokens before that norm. In a ViT with LayerScale the branch is scaled together with the MLP.
+    The branch takes the MLP's normed input, as in the paper; the authors' code feeds it the tokens
+    before that norm. LayerScale, if the ViT has it, scales the branch together with the MLP.
 
     >>> AdaptFormer(bottleneck=32).options
     {'bottleneck': 32, 'scale': 0.1, 'dropout': 0.0}
@@ -60,8 +57,7 @@ class AdaptFormer(Tuning):
     Args:
         bottleneck: Width between down and up. Defaults to 64.
         scale: Factor s. Defaults to 0.1.
-        dropout: Probability that a value of the bottleneck is zeroed; 0.1 in the authors' code.
-            Defaults to 0.
+        dropout: Of the bottleneck's values; 0.1 in the authors' code. Defaults to 0.
 
     Raises:
         ValueError: if a block has no MLP but mmpretrain's SwiGLU, or an option is out of its range.
@@ -74,7 +70,6 @@ class AdaptFormer(Tuning):
 
     def apply(self, vit: PlainViT) -> list[AdaptMLP]:
         """Put an :class:`AdaptMLP` beside the MLP of every block."""
-        added = []
         for block in vit.blocks:
             # mmpretrain's FFN puts LayerScale and the identity around the layers of its MLP.
             mlp = block.mlp if hasattr(block, 'mlp') else getattr(block.ffn, 'layers', None)
@@ -85,5 +80,4 @@ class AdaptFormer(Tuning):
                 )
             block.adapt_mlp = AdaptMLP(vit.embed_dims, **self.options)
             mlp.register_forward_hook(block.adapt_mlp.beside_mlp)
-            added.append(block.adapt_mlp)
-        return added
+        return [block.adapt_mlp for block in vit.blocks]

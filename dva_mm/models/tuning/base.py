@@ -1,7 +1,6 @@
 """What every way of tuning a pre-trained ViT declares."""
 
 import inspect
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch.nn as nn
@@ -10,8 +9,8 @@ from mmpretrain.registry import MODELS
 from ..plain_vit import PlainViT
 
 
-class Tuning(ABC):
-    """A way to train a pre-trained ViT, in whole or in part.
+class Tuning:
+    """A way to train a pre-trained ViT, in whole or in part; by itself it trains nothing.
 
     A subclass registered in mmpretrain's MODELS is chosen by its name, as ``FrozenViT(
     tuning=dict(type=...))``. The arguments of its constructor are the options; checkpoints hold
@@ -19,8 +18,6 @@ class Tuning(ABC):
 
     >>> class NormBias(Tuning):
     ...     '''The biases of the norms before the MLPs of timm's ViTs.'''
-    ...     def apply(self, vit):
-    ...         return []
     ...     def trains(self, name, added):
     ...         return name.endswith('norm2.bias')
     >>> MODELS.register_module(module=NormBias, force=True).__name__
@@ -34,25 +31,17 @@ class Tuning(ABC):
     #: tokens that :meth:`apply` puts between the prefix tokens and the patch tokens
     num_prompts: int = 0
 
-    @abstractmethod
     def apply(self, vit: PlainViT) -> list[nn.Module]:
-        """Add to the ViT what shall train beside it.
+        """Add to the ViT what shall train beside it; ValueError if an option does not fit the ViT.
 
         Returns:
             The modules that follow ``train()`` and that :meth:`reset` takes; the rest of the ViT
             stays in eval mode.
-
-        Raises:
-            ValueError: if an option does not fit the ViT.
         """
+        return []
 
     def trains(self, name: str, added: bool) -> bool:
-        """Whether a parameter of the ViT trains; by default what :meth:`apply` added.
-
-        Args:
-            name: Its name in the ViT, after :meth:`apply`.
-            added: Whether :meth:`apply` added it.
-        """
+        """Whether a parameter trains, by its name after :meth:`apply` and whether that added it."""
         return added
 
     def reset(self, module: nn.Module) -> None:
@@ -60,11 +49,7 @@ class Tuning(ABC):
         module.reset()
 
     def merge(self, vit: PlainViT) -> None:
-        """Fold what trained into the weights of the ViT; ICA can.
-
-        Raises:
-            ValueError: if the way of tuning cannot.
-        """
+        """Fold what trained into the weights of the ViT, or raise ValueError; ICA can."""
         raise ValueError(
             f'merge() folds the adapters of ICA into the frozen weights; tuning type='
             f'{type(self).__name__!r} has none'
@@ -86,9 +71,8 @@ def build_tuning(config: Mapping) -> tuple[Tuning, dict]:
     options = dict(config) if isinstance(config, Mapping) else {}
     name = options.pop('type', None)
     cls = MODELS.get(name) if isinstance(name, str) else name
-    if not (inspect.isclass(cls) and issubclass(cls, Tuning)):
-        classes = MODELS.module_dict.items()
-        known = [key for key, c in classes if inspect.isclass(c) and issubclass(c, Tuning)]
+    if not _is_tuning(cls):
+        known = [key for key, value in MODELS.module_dict.items() if _is_tuning(value)]
         raise ValueError(
             f'FrozenViT tuning must be None or a dict whose type is one of {known}, got {config!r}'
         )
@@ -105,6 +89,10 @@ def build_tuning(config: Mapping) -> tuple[Tuning, dict]:
     # An attribute of the option's name holds its value in the one form that counts.
     values = {key: getattr(tuning, key, value) for key, value in bound.arguments.items()}
     return tuning, dict(type=cls.__name__, **{key: _plain(v) for key, v in values.items()})
+
+
+def _is_tuning(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, Tuning)
 
 
 def _plain(value: object) -> object:

@@ -37,10 +37,6 @@ class BitFit(Tuning):
     [False, True]
     """
 
-    def apply(self, vit: PlainViT) -> list[nn.Module]:
-        """Add nothing."""
-        return []
-
     def trains(self, name: str, added: bool) -> bool:
         """The biases."""
         return name.split('.')[-1] == 'bias'

@@ -4,7 +4,7 @@ Paper: https://arxiv.org/abs/2506.16273. Only Q and K are adapted; rank, activat
 the missing biases are choices of this project (see docs/method.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn as nn
@@ -15,11 +15,7 @@ from torch import Tensor
 from ..plain_vit import PlainViT
 from .base import Tuning, check_positive
 
-_ACTIVATIONS: dict[str | None, type[nn.Module]] = {
-    'GELU': nn.GELU,
-    'ReLU': nn.ReLU,
-    None: nn.Identity,
-}
+_ACTIVATIONS = {'GELU': nn.GELU, 'ReLU': nn.ReLU, None: nn.Identity}
 
 
 class ICALinear(nn.Linear):
@@ -32,9 +28,9 @@ class ICALinear(nn.Linear):
         k &= x W_k + s \cdot up_k(\sigma(down_k(x))) \\
         v &= x W_v
 
-    It takes over ``weight`` and ``bias`` of the Linear that it replaces, so every pre-trained key
-    keeps its name, and adds ``q_down``, ``q_up``, ``k_down``, ``k_up``. The up-projections start at
-    zero: the output is bit-identical to the replaced Linear until the first optimiser step.
+    It takes over ``weight`` and ``bias`` of the Linear that it replaces and adds ``q_down``,
+    ``q_up``, ``k_down``, ``k_up``, so every pre-trained key keeps its name. The up-projections
+    start at zero: the output is bit-identical to that Linear's until the first optimiser step.
 
     >>> qkv = nn.Linear(8, 24)
     >>> x = torch.randn(2, 5, 8)
@@ -42,18 +38,13 @@ class ICALinear(nn.Linear):
     True
 
     Args:
-        qkv: The Linear to replace, C -> 3D, whose output holds Q, K, V in this order.
+        qkv: The Linear to replace, (..., C) -> (..., 3D), for Q, K, V in this order; ValueError
+            for another.
         rank: Width r of the bottleneck. Defaults to 16.
         act: Non-linearity between down and up: 'GELU', 'ReLU' or None. None makes the bottleneck
             linear and so mergeable. Defaults to 'GELU'.
         scale: Factor s on the bottleneck's output. Defaults to 1.0.
         targets: Which of 'q', 'k' and 'v' get a bottleneck. Defaults to ('q', 'k').
-
-    Shape:
-        (..., C) -> (..., 3D).
-
-    Raises:
-        ValueError: if ``qkv`` has no three equal parts.
     """
 
     def __init__(
@@ -66,16 +57,12 @@ class ICALinear(nn.Linear):
     ) -> None:
         if qkv.out_features % 3:
             raise ValueError(
-                f'ICA needs a fused qkv Linear with 3D outputs, got {qkv.out_features} outputs'
+                f'ICA needs a qkv Linear with 3D outputs, got {qkv.out_features} outputs'
             )
         # The parent's parameters live on 'meta' for an instant: they are replaced, never filled.
-        super().__init__(
-            qkv.in_features, qkv.out_features, bias=qkv.bias is not None, device='meta'
-        )
-        self.weight = qkv.weight
-        self.bias = qkv.bias
-        self.scale = scale
-        self.targets = tuple(targets)
+        super().__init__(qkv.in_features, qkv.out_features, device='meta')
+        self.weight, self.bias = qkv.weight, qkv.bias
+        self.scale, self.targets = scale, tuple(targets)
         options = dict(bias=False, device=qkv.weight.device, dtype=qkv.weight.dtype)
         for target in self.targets:
             setattr(self, f'{target}_down', nn.Linear(qkv.in_features, rank, **options))
@@ -83,12 +70,11 @@ class ICALinear(nn.Linear):
         self.act = _ACTIVATIONS[act]()
         self.reset()
 
-    def _bottlenecks(self) -> list[tuple[int, nn.Linear, nn.Linear]]:
+    def _bottlenecks(self) -> Iterator[tuple[int, nn.Linear, nn.Linear]]:
         """Place in the output (0, 1, 2 for Q, K, V), down-projection, up-projection."""
-        return [
-            ('qkv'.index(target), getattr(self, f'{target}_down'), getattr(self, f'{target}_up'))
-            for target in self.targets
-        ]
+        for target in self.targets:
+            down, up = (getattr(self, f'{target}_{name}') for name in ('down', 'up'))
+            yield 'qkv'.index(target), down, up
 
     def reset(self) -> None:
         """Back to the start: down-projections random, up-projections zero."""
@@ -104,11 +90,7 @@ class ICALinear(nn.Linear):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        r"""A plain Linear with :math:`W_q + s \cdot up_q \, down_q` (K, V alike), the same bias.
-
-        Raises:
-            ValueError: if an activation stands between down and up.
-        """
+        r"""The Linear of :math:`W_q + s \cdot up_q \, down_q`, K and V alike, for ``act=None``."""
         if not isinstance(self.act, nn.Identity):
             raise ValueError(
                 f'ICA with act={type(self.act).__name__!r} is not linear and cannot be merged into '
@@ -118,12 +100,8 @@ class ICALinear(nn.Linear):
         parts = weight.chunk(3, dim=0)  # views, each (D, C)
         for place, down, up in self._bottlenecks():
             parts[place].add_(self.scale * up.weight @ down.weight)
-        linear = nn.Linear(
-            self.in_features, self.out_features, bias=self.bias is not None, device='meta'
-        )
-        linear.weight = nn.Parameter(weight, requires_grad=False)
-        if self.bias is not None:
-            linear.bias = self.bias
+        linear = nn.Linear(self.in_features, self.out_features, device='meta')
+        linear.weight, linear.bias = nn.Parameter(weight, requires_grad=False), self.bias
         return linear
 
 
@@ -136,8 +114,7 @@ class ICA(Tuning):
 
     Args:
         rank, act, scale, targets: See :class:`ICALinear`.
-        layers: Indices of the blocks to adapt, negative ones from the end. None adapts all.
-            Defaults to None.
+        layers: Indices of the blocks to adapt, negative ones from the end. Defaults to None: all.
 
     Raises:
         ValueError: if an option is out of its range, or an index names no block of the ViT.
@@ -161,7 +138,7 @@ class ICA(Tuning):
         self.options = dict(rank=rank, act=act, scale=float(scale), targets=self.targets)
 
     def apply(self, vit: PlainViT) -> list[ICALinear]:
-        """Replace the Linears; returns the replacements in the order of the blocks."""
+        """Replace the Linears; return the replacements in the order of the blocks."""
         count = len(vit.blocks)
         chosen = range(count) if self.layers is None else self.layers
         if bad := [i for i in chosen if not -count <= i < count]:
@@ -175,11 +152,7 @@ class ICA(Tuning):
         return [attention.qkv for attention in attentions]
 
     def merge(self, vit: PlainViT) -> None:
-        """Replace each :class:`ICALinear` by a plain Linear.
-
-        Raises:
-            ValueError: if the adapters have an activation.
-        """
-        adapted = [b.attn for b in vit.blocks if isinstance(b.attn.qkv, ICALinear)]
-        for attention, linear in [(a, a.qkv.merged()) for a in adapted]:
-            attention.qkv = linear
+        """Replace each :class:`ICALinear` by a plain Linear; ValueError with an activation."""
+        for block in vit.blocks:
+            if isinstance(block.attn.qkv, ICALinear):
+                block.attn.qkv = block.attn.qkv.merged()

@@ -24,7 +24,7 @@ class LoRA(Tuning):
     Args:
         rank: Width between A and B. Defaults to 8.
         alpha: Numerator of the scale. Defaults to 16.
-        dropout: Probability that a value of A's input is zeroed. Defaults to 0.
+        dropout: Of A's input. Defaults to 0.
         target_modules: Layers to adapt, by the ends of their names in the ViT, such as 'qkv' or
             'attn.proj'. Defaults to ('qkv',).
 
@@ -47,7 +47,13 @@ class LoRA(Tuning):
 
     def apply(self, vit: PlainViT) -> list[nn.Module]:
         """Wrap the layers; peft calls the frozen one ``base_layer``."""
-        _check_targets(vit, self.target_modules)
+        targets, layers = self.target_modules, _layers(vit.model)
+        fits = [any(f'.{name}'.endswith(f'.{target}') for name in layers) for target in targets]
+        if isinstance(targets, str) or not fits or not all(fits):
+            raise ValueError(
+                f'LoRA target_modules must be a list of layers of {vit.name}, got {targets!r}; the '
+                f'layers of a block are {_layers(vit.blocks[0])}'
+            )
         try:
             from peft import LoraConfig, inject_adapter_in_model
             from peft.tuners.lora import LoraLayer
@@ -55,7 +61,7 @@ class LoRA(Tuning):
             raise ImportError(
                 f'tuning type=\'LoRA\' needs peft: pip install "dva_mm[baselines]" ({error})'
             ) from error
-        config = LoraConfig(target_modules=list(self.target_modules), **self.options)
+        config = LoraConfig(target_modules=list(targets), **self.options)
         inject_adapter_in_model(config, vit.model, adapter_name=_NAME)
         return [module for module in vit.model.modules() if isinstance(module, LoraLayer)]
 
@@ -64,14 +70,5 @@ class LoRA(Tuning):
         module.reset_lora_parameters(_NAME, True)
 
 
-def _check_targets(vit: PlainViT, targets: Sequence[str]) -> None:
-    def layers(module: nn.Module) -> list[str]:
-        return [n for n, m in module.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-
-    ends = tuple(f'.{name}' for name in layers(vit.model))
-    fits = [any(end.endswith(f'.{target}') for end in ends) for target in targets]
-    if isinstance(targets, str) or not fits or not all(fits):
-        raise ValueError(
-            f'LoRA target_modules must be a list of layers of {vit.name}, got {targets!r}; the '
-            f'layers of a block are {layers(vit.blocks[0])}'
-        )
+def _layers(module: nn.Module) -> list[str]:
+    return [n for n, m in module.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]

@@ -4,7 +4,6 @@ Paper: https://arxiv.org/abs/2203.12119.
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -18,13 +17,9 @@ from .base import Tuning, check_dropout, check_positive
 class Prompts(nn.Module):
     r"""VPT's learnable tokens, after the prefix tokens (class, registers) of a sequence.
 
-    Drawn uniformly from :math:`\pm\sqrt{6 / (3P^2 + C)}` for patches of side P and tokens of width
-    C.
-
-    With ``replace`` they take the place of T prompts that the sequence has already.
-
-    Shape:
-        (B, N, C) -> (B, N + T, C), or (B, N, C) when replacing.
+    They are drawn uniformly from :math:`\pm\sqrt{6 / (3P^2 + C)}`, for patches of side P and tokens
+    of width C. They lengthen a sequence (B, N, C) to (B, N + T, C); with ``replace`` they take the
+    place of the T prompts that it has already.
     """
 
     def __init__(self, vit: PlainViT, num_tokens: int, dropout: float, replace: bool) -> None:
@@ -51,23 +46,6 @@ class Prompts(nn.Module):
         return (self(inputs[0]), *inputs[1:])
 
 
-def _add_prompts(
-    vit: PlainViT, blocks: Sequence[nn.Module], num_tokens: int, dropout: float
-) -> list[Prompts]:
-    """Give each of ``blocks`` its prompts; the first inserts them, the others replace."""
-    added = []
-    for index, block in enumerate(blocks):
-        block.prompts = Prompts(vit, num_tokens, dropout, replace=index > 0)
-        # A bound method, unlike a closure, follows a deep copy of the block to the copied prompts.
-        block.register_forward_pre_hook(block.prompts.before_block)
-        added.append(block.prompts)
-    for block in vit.blocks:
-        # Attention with RoPE rotates what follows its prefix tokens: prompts have no position.
-        if hasattr(block.attn, 'num_prefix_tokens'):
-            block.attn.num_prefix_tokens += num_tokens
-    return added
-
-
 @MODELS.register_module()
 class VPTShallow(Tuning):
     """VPT-shallow: prompts enter the sequence before the first block and pass through all.
@@ -79,7 +57,7 @@ class VPTShallow(Tuning):
 
     Args:
         num_tokens: Number of prompts. Defaults to 10.
-        dropout: Probability that a value of a prompt is zeroed. Defaults to 0.
+        dropout: Of the prompts' values. Defaults to 0.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -94,9 +72,17 @@ class VPTShallow(Tuning):
         self.num_prompts, self.dropout = num_tokens, dropout
 
     def apply(self, vit: PlainViT) -> list[Prompts]:
-        """Add the prompts to the first block, or to every block."""
-        blocks = vit.blocks[: self.depth]
-        return _add_prompts(vit, blocks, self.num_prompts, self.dropout)
+        """Give each block its prompts; the first inserts them, the others replace."""
+        prompted = vit.blocks[: self.depth]
+        for index, block in enumerate(prompted):
+            block.prompts = Prompts(vit, self.num_prompts, self.dropout, replace=index > 0)
+            # A bound method, unlike a closure, follows a deep copy of the block to its prompts.
+            block.register_forward_pre_hook(block.prompts.before_block)
+        for block in vit.blocks:
+            # Attention with RoPE rotates what follows its prefix tokens: prompts have no position.
+            if hasattr(block.attn, 'num_prefix_tokens'):
+                block.attn.num_prefix_tokens += self.num_prompts
+        return [block.prompts for block in prompted]
 
 
 @MODELS.register_module()
@@ -106,7 +92,7 @@ class VPTDeep(VPTShallow):
     >>> VPTDeep(num_tokens=5).depth is None
     True
 
-    Args, Raises: as :class:`VPTShallow`; ``num_tokens`` is that of each block.
+    Options as of :class:`VPTShallow`; ``num_tokens`` is that of each block.
     """
 
     depth = None

@@ -47,15 +47,6 @@ def test_prompts_equal_the_sequence_written_out(arch, images, deep, pooling):
     torch.testing.assert_close(encoder(images)[0], want, rtol=1e-4, atol=1e-5)
 
 
-def test_prompts_go_after_register_tokens(images):
-    encoder = build('test_vit2', dict(type='VPTDeep', num_tokens=2), 'avg')
-    assert encoder.host.num_prefix_tokens == 1 and not encoder.host.has_class_token
-    prompts = [block.prompts.tokens for block in encoder.blocks]
-    tokens = naive_vpt(encoder.host, images, prompts, deep=True)
-    want = expected_embedding(encoder, tokens, 'avg', 2)
-    torch.testing.assert_close(encoder(images)[0], want, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize('replace', [False, True])
 def test_all_prefix_tokens_stay_in_front_of_the_prompts(replace):
     vit = dataclasses.replace(build_timm_vit('test_vit', False, 32, 'cls'), num_prefix_tokens=3)
