@@ -164,7 +164,7 @@ def train_command(name: str, root: str | Path) -> str:
     'python tools/train.py configs/dva_vit_cub.py --cfg-options data_root=/data/cub'
     """
     source, config = BENCHMARKS[name].source, f'configs/dva_vit_{name}.py'
-    boxes = f'python tools/cache_boxes.py {config} --source attention --split all'
+    boxes = f'python tools/cache_boxes.py {config} --detector type=AttentionBoxes --split all'
     options = ''
     if Path(root) != Path(source.root):
         # By default the file of boxes is named after the folder, but training looks for this one.

@@ -242,9 +242,9 @@ def test_archives_are_kept_on_request_and_when_they_were_there(main, offer, serv
     assert code == 0 and f'kept in {archives}: {", ".join(names)}' in out
     assert server.requests == [] and listing(archives) == names
     assert out.splitlines()[-2:] == [
-        'train: python tools/cache_boxes.py configs/dva_vit_flowers.py --source attention '
-        '--split all --out work_dirs/boxes/flowers102_all_attention.jsonl '
-        '--cfg-options data_root=other',
+        'train: python tools/cache_boxes.py configs/dva_vit_flowers.py '
+        '--detector type=AttentionBoxes --split all --out '
+        'work_dirs/boxes/flowers102_all_attention.jsonl --cfg-options data_root=other',
         '       python tools/train.py configs/dva_vit_flowers.py --cfg-options data_root=other',
     ]
 
