@@ -16,7 +16,6 @@ class Record(NamedTuple):
     """
 
     path: str
-    """Path of the image file."""
     label: int
     """Index into the data set's class names, from 0."""
     is_train: bool | None
@@ -28,16 +27,14 @@ class Record(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A data set as its files describe it.
+    """A data set as its files describe it: all images, and the name of each class.
 
     >>> Reading([Record('a.jpg', 0, None, None)], classes=['owl']).classes
     ['owl']
     """
 
     records: list[Record]
-    """All images."""
     classes: list[str]
-    """Name of each class."""
     super_classes: list[str] | None = None
     """Name of each class's super-class; None where the data set has none."""
     train_classes: frozenset[int] | None = None
@@ -48,7 +45,7 @@ class Reading(NamedTuple):
 
 
 class Published(NamedTuple):
-    """The counts of a full official archive; pairs are of the training and the test side.
+    """The counts of a full official archive, and in ``source`` where they stand.
 
     >>> cub = Published('Wah et al.', (100, 100), (5864, 5924), closed_images=(5994, 5794))
     >>> cub.classes, cub.images
@@ -56,7 +53,6 @@ class Published(NamedTuple):
     """
 
     source: str
-    """Where the numbers stand."""
     open_classes: Sides
     """Classes on either side of the open-set protocol."""
     open_images: Sides | None = None
@@ -102,9 +98,8 @@ class Source(NamedTuple):
     root: str
     """The folder that the configs read."""
     files: tuple[File, ...]
-    """All files to fetch."""
     base: str = ''
-    """Address that their names follow; empty where only a person can fetch them."""
+    """Address that the files' names follow; empty where only a person can fetch them."""
     top: str = ''
     """The archive's own top folder, which becomes ``root``; empty where it has none."""
     boxes: bool = True
@@ -123,9 +118,7 @@ class Benchmark(NamedTuple):
     FileNotFoundError, naming source and layout, if a file of the archive is missing; ValueError,
     naming file and entry, if one is damaged or they disagree."""
     title: str
-    """The data set's name."""
     homepage: str = ''
-    """Address of its official page; empty for data of one's own."""
     layout: str = ''
     """The files that ``read`` expects, for its errors; empty where it makes them itself."""
     published: Published | None = None
