@@ -8,33 +8,17 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import archives
 import pytest
-from archives import (
-    write_aircraft,
-    write_cars_devkit,
-    write_csv,
-    write_dogs,
-    write_flowers,
-    write_inshop,
-    write_nabirds,
-    write_pets,
-    write_sop,
-)
 from tiny_data import write_cub, write_folder
 
 from dva_mm.datasets import BENCHMARKS
 from dva_mm.prepare.run import main as run_command
 
-WRITERS = {
-    'cub': write_cub,
-    'cars': write_cars_devkit,
-    'dogs': write_dogs,
-    'aircraft': write_aircraft,
-    'nabirds': write_nabirds,
-    'flowers': write_flowers,
-    'pets': write_pets,
-    'sop': write_sop,
-    'inshop': write_inshop,
+WRITERS = dict(cub=write_cub, cars=archives.write_cars_devkit)
+WRITERS |= {
+    name: getattr(archives, f'write_{name}')
+    for name in ('dogs', 'aircraft', 'nabirds', 'flowers', 'pets', 'sop', 'inshop')
 }
 # What lies in which file; by default the archive's only one holds its whole top folder.
 CONTENTS = {
@@ -59,33 +43,29 @@ def pack(name: str, folder: Path) -> dict[str, bytes]:
         if not file.name.endswith(('.zip', '.tar', 'gz')):
             files[file.name] = (folder / file.place / file.name).read_bytes()
             continue
-        top = source.top
-        paths = list(folder.glob(CONTENTS.get(file.name, '*')))
-        entries = [
-            (path, f'{top}/{path.name}' if top else path.name)
-            for path in paths
-            if path.name != 'cars_test_annos_withlabels.mat'
-        ]
-        files[file.name] = (pack_zip if file.name.endswith('zip') else pack_tar)(
-            entries, file.name.endswith('gz')
-        )
+        paths = folder.glob(CONTENTS.get(file.name, '*'))
+        entries = {path: Path(source.top, path.name) for path in paths}
+        if file.name.endswith('.zip'):
+            files[file.name] = pack_zip(entries)
+        else:
+            files[file.name] = pack_tar(entries, 'w:gz' if file.name.endswith('gz') else 'w')
     return files
 
 
-def pack_tar(entries: list[tuple[Path, str]], packed: bool = True) -> bytes:
+def pack_tar(entries: dict[Path, Path], mode: str = 'w:gz') -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode='w:gz' if packed else 'w') as archive:
-        for path, name in entries:
+    with tarfile.open(fileobj=out, mode=mode) as archive:
+        for path, name in entries.items():
             archive.add(path, name)
     return out.getvalue()
 
 
-def pack_zip(entries: list[tuple[Path, str]], _: bool = False) -> bytes:
+def pack_zip(entries: dict[Path, Path]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, 'w') as archive:
-        for path, name in entries:
+        for path, name in entries.items():
             for inner in [path, *path.rglob('*')]:
-                archive.write(inner, Path(name, inner.relative_to(path)))
+                archive.write(inner, name / inner.relative_to(path))
     return out.getvalue()
 
 
@@ -193,12 +173,9 @@ def test_a_wrong_checksum(main, offer, server):
 
 def test_a_malicious_archive(main, offer, server, tmp_path):
     """With the right checksum, as if the publisher were the attacker."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode='w:gz') as archive:
-        archive.add(write_cub(tmp_path / 'evil'), 'CUB_200_2011')
-        info = tarfile.TarInfo('../../evil.txt')
-        archive.addfile(info)
-    offer('cub', **{'CUB_200_2011.tgz': out.getvalue()})
+    (tmp_path / 'x').touch()
+    entries = {write_cub(tmp_path / 'evil'): 'CUB_200_2011', tmp_path / 'x': '../../evil.txt'}
+    offer('cub', **{'CUB_200_2011.tgz': pack_tar(entries)})
     code, _, err = main('cub')
     assert code == 2 and '../../evil.txt' in err
     assert listing('data') == ['downloads']  # nothing half
@@ -286,7 +263,7 @@ def test_the_checksum_of_a_damaged_archive_is_not_remembered(main, offer, server
     wrong = right[: len(right) // 2]
     if damage != 'cut':
         (tmp_path / 'x').touch()
-        wrong = pack_tar([(tmp_path / 'x', 'nabirds/x')])
+        wrong = pack_tar({tmp_path / 'x': Path('nabirds/x')})
     archive = Path('data/downloads/nabirds/nabirds.tar.gz')
     archive.parent.mkdir(parents=True)
     archive.write_bytes(wrong)
@@ -329,7 +306,7 @@ def test_data_of_ones_own(main, tmp_path):
     assert code == 0 and out.endswith(f'found: 5 images of 2 classes in {folder}\n')
     table = tmp_path / 'table'
     table.mkdir()
-    write_csv(table)
+    archives.write_csv(table)
     code, out, _ = main('csv', '--root', str(table), '--check')
     assert code == 0 and 'note: images without a box: 4' in out
     options = ['--check', '--root', str(folder)]
