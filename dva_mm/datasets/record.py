@@ -16,10 +16,8 @@ class Record(NamedTuple):
     """
 
     path: str
-    label: int
-    """Index into the data set's class names, from 0."""
-    is_train: bool | None
-    """The official split; None where the data set has none."""
+    label: int  # Index into the data set's class names, from 0
+    is_train: bool | None  # The official split; None where the data set has none
     box: tuple[float, float, float, float] | None
     """The object's x1, y1, x2, y2 in pixels of the image file, or None; x2 and y2 lie outside."""
     is_query: bool | None = None
@@ -53,8 +51,7 @@ class Published(NamedTuple):
     """
 
     source: str
-    open_classes: Sides
-    """Classes on either side of the open-set protocol."""
+    open_classes: Sides  # Classes on either side of the open-set protocol
     open_images: Sides | None = None
     """Images on either side of it; None where no source confirms them, but ``closed_images``."""
     closed_images: Sides | None = None
@@ -78,12 +75,10 @@ class Published(NamedTuple):
 class File(NamedTuple):
     """One file that a data set consists of, such as ``File('lists.tar', 'md5:0123...')``."""
 
-    name: str
-    """Its official name, under which it lies in the folder of archives."""
+    name: str  # Its official name, under which it lies in the folder of archives
     digest: str | None = None
     """'sha256:HEX' or 'md5:HEX', published and confirmed; None where no one publishes one."""
-    place: str = ''
-    """Folder in the data set's folder that it is unpacked or copied to."""
+    place: str = ''  # Folder in the data set's folder that it is unpacked or copied to
 
 
 class Source(NamedTuple):
@@ -93,17 +88,12 @@ class Source(NamedTuple):
     True
     """
 
-    terms: str
-    """Terms of use and citation, in a sentence or two."""
-    root: str
-    """The folder that the configs read."""
+    terms: str  # Terms of use and citation, in a sentence or two
+    root: str  # The folder that the configs read
     files: tuple[File, ...]
-    base: str = ''
-    """Address that the files' names follow; empty where only a person can fetch them."""
-    top: str = ''
-    """The archive's own top folder, which becomes ``root``; empty where it has none."""
-    boxes: bool = True
-    """Whether boxes of the objects come with it."""
+    base: str = ''  # Address that the files' names follow; empty where only a person can fetch them
+    top: str = ''  # The archive's own top folder, which becomes ``root``; empty where it has none
+    boxes: bool = True  # Whether boxes of the objects come with it
 
 
 class Benchmark(NamedTuple):
@@ -125,5 +115,4 @@ class Benchmark(NamedTuple):
     """Counts of the full official archive; None for data of one's own."""
     source: Source | None = None
     """Where the archive comes from; None where tools/prepare_data.py cannot fetch it."""
-    name: str = ''
-    """Name in ``BENCHMARKS``. Defaults to the name of the module."""
+    name: str = ''  # Name in ``BENCHMARKS``. Defaults to the name of the module

@@ -99,7 +99,7 @@ def _fetch(benchmark: Benchmark, archives: Path, url_base: str | None) -> list[P
     for file in benchmark.source.files:
         path, digest = archives / file.name, file.digest
         memory = _memory(path)
-        if digest is None and memory.exists():
+        if not digest and memory.exists():
             digest = f'sha256:{memory.read_text().split()[0]}'
         if path.exists():
             try:

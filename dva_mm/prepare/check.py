@@ -21,11 +21,10 @@ _SHOWN = 5
 
 @dataclass
 class Report:
-    """What :func:`check_data` found.
+    """What :func:`check_data` found: by kind, a line for each case.
 
-    ``damage``, ``problems`` and ``notes`` map a kind of finding to a line for each case. Damage
-    means that this copy of the data is broken. Problems make figures wrong, and may lie in the
-    data set as it was published. Notes are facts to know.
+    Damage means that this copy of the data is broken. Problems make figures wrong, and may lie in
+    the data set as it was published. Notes are facts to know.
 
     >>> Report('data', 'folder', images=9, classes=3, boxes=0).ok
     True
@@ -35,8 +34,7 @@ class Report:
     reader: str
     images: int
     classes: int
-    boxes: int
-    """Number of images with a box."""
+    boxes: int  # Number of images with a box
     sides: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     """By protocol and split: numbers of classes and images."""
     damage: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -158,23 +156,20 @@ def _look_at_images(records: list[Record], facts: dict[str, ImageFacts], report:
                 report.notes['images without a box'].append(path)
         elif fact.size and (fault := box_fault(record.box, *fact.size)):
             box = ', '.join(f'{value:g}' for value in record.box)
-            height, width = fact.size
-            (report.notes if fault == OVER_EDGE else report.problems)[fault].append(
-                f'{path}: x1, y1, x2, y2 = {box} of an image {width} wide and {height} high'
-            )
+            size = '{1} wide and {0} high'.format(*fact.size)
+            findings = report.notes if fault == OVER_EDGE else report.problems
+            findings[fault].append(f'{path}: x1, y1, x2, y2 = {box} of an image {size}')
 
 
 def _look_at_equals(
     group: list[Record], classes: list[str], sides: dict[str, list[set[str]]], report: Report
 ) -> None:
     """Records of images with the same bytes: what do they spoil?"""
-    case = ' = '.join(f'{_short(r.path, report.root)} [{classes[r.label]}]' for r in group)
     paths = {record.path for record in group}
     if len(paths) == 1:  # alone, or listed once for each of its objects
         return
-    across = [
-        protocol for protocol, (train, test) in sides.items() if paths & train and paths & test
-    ]
+    case = ' = '.join(f'{_short(r.path, report.root)} [{classes[r.label]}]' for r in group)
+    across = [name for name, (train, test) in sides.items() if paths & train and paths & test]
     for protocol in across:
         report.problems[f'equal images in train and test ({protocol})'].append(case)
     if len({record.label for record in group}) > 1:

@@ -57,7 +57,7 @@ def download_file(
     versions: list[str] = []  # of the file, as the server names them
     best, failures = _size(part), 0
     while True:
-        error: object = 'the connection was cut'
+        error = 'the connection was cut'
         try:
             if _fetch(url, part, versions, digest is not None, timeout):
                 break

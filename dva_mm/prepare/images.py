@@ -24,8 +24,7 @@ class ImageFacts(NamedTuple):
     """Height and width in pixels as training sees them: turned as the EXIF orientation says."""
     sha256: str | None = None
     """Of the file's bytes; None where they were not read."""
-    fault: str | None = None
-    """``MISSING``, ``DAMAGED`` with ': WHY', or None."""
+    fault: str | None = None  # ``MISSING``, ``DAMAGED`` with ': WHY', or None
 
 
 def inspect_image(path: str | Path, fast: bool = False) -> ImageFacts:

@@ -13,15 +13,8 @@ ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tar.gz', '.tgz')
 _CHUNK = 1 << 20
 # A text table packs well; only beyond this does the ratio say anything.
 _SLACK = 32 << 20
-# What damaged archives make tarfile, zipfile and zlib raise; RuntimeError: a password.
-_DAMAGED = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    gzip.BadGzipFile,
-    EOFError,
-    RuntimeError,
-)
+# What damaged archives make tarfile, zipfile and zlib raise; a password: RuntimeError.
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError)
 
 
 class UnsafeArchiveError(ValueError):
@@ -77,7 +70,7 @@ def unpack_archive(
                 bar.update()
     except (UnsafeArchiveError, tarfile.FilterError) as error:
         raise UnsafeArchiveError(f'{archive} is not safe to unpack: {error}') from error
-    except _DAMAGED as error:
+    except (*_DAMAGED, RuntimeError) as error:
         raise ValueError(
             f'{archive} is damaged or no zip, tar or tar.gz file ({error}); fetch it again'
         ) from error

@@ -36,16 +36,12 @@ def annotation(folder: str, name: str, kind: str, boxes: Sequence[tuple]) -> str
 class Sample(NamedTuple):
     """One picture to write."""
 
-    number: int
-    """Running number over all classes, from 1."""
+    number: int  # Running number over all classes, from 1
     label: int
-    index: int
-    """Number within the class, from 0."""
-    is_train: bool
-    """Whether it lies in the first half of its class."""
+    index: int  # Number within the class, from 0
+    is_train: bool  # Whether it lies in the first half of its class
     image: np.ndarray
-    box: tuple[int, int, int, int]
-    """x1, y1, x2, y2; x2 and y2 are the first column and row outside."""
+    box: tuple[int, int, int, int]  # x1, y1, x2, y2; x2 and y2 are the first column and row outside
 
 
 def samples(num_classes: int, images_per_class: int) -> Iterator[Sample]:

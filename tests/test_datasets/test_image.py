@@ -184,26 +184,16 @@ def test_the_limit_of_pixels_is_read_from_the_header_and_can_be_lowered(tmp_path
         transform(dict(img_path=str(path)))
 
 
-def test_a_missing_file_is_named(tmp_path: Path):
+def test_a_missing_file_and_senseless_options_are_refused(tmp_path: Path):
     for read in (load, read_image, image_size):
         with pytest.raises(FileNotFoundError, match='missing.jpg'):
             read(tmp_path / 'missing.jpg')
-
-
-@pytest.mark.parametrize(
-    ('options', 'named'),
-    [
-        (dict(reduce=dict(min_edge=0)), 'min_edge'),
-        (dict(reduce=dict(scale=0.9)), 'scale'),
-        (dict(reduce=dict(reducing_gap=math.nan)), 'reducing_gap'),
-        (dict(reduce=dict(edge=3)), 'edge'),
-        (dict(max_pixels=0), 'max_pixels'),
-        (dict(max_pixels=10**9), 'max_pixels'),
-    ],
-)
-def test_senseless_options_are_refused(options: dict, named: str):
-    with pytest.raises(ValueError, match=named):
-        TRANSFORMS.build(dict(type='LoadImage', **options))
+    for option, value in dict(min_edge=0, scale=0.9, reducing_gap=math.nan, edge=3).items():
+        with pytest.raises(ValueError, match=option):
+            TRANSFORMS.build(dict(type='LoadImage', reduce={option: value}))
+    for value in (0, 10**9):
+        with pytest.raises(ValueError, match='max_pixels'):
+            TRANSFORMS.build(dict(type='LoadImage', max_pixels=value))
 
 
 @pytest.mark.parametrize(('min_edge', 'reduction'), [(48, 2), (24, 4), (12, 8), (49, 1)])
