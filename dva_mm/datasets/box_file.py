@@ -30,10 +30,9 @@ Box = tuple[float, float, float, float]
 class BoxEntry:
     """One image's box.
 
-    ``image`` is the path below the data root, with '/'. ``width``, ``height`` and the box are in
-    pixels; ``x2`` and ``y2`` are the first column and row outside. A higher ``score`` is surer; 0
-    is a fallback's. ``source`` names what found the box; 'fallback': nothing did, it is the whole
-    image.
+    ``image`` is the path below the data root, with '/'; ``x2`` and ``y2`` are the first column and
+    row outside. A higher ``score`` is surer. ``source`` names what found the box; 'fallback':
+    nothing did, it is the whole image, and the score is 0.
     """
 
     image: str
@@ -91,12 +90,7 @@ def fingerprint(images: Iterable[str]) -> str:
 
 
 def make_header(source: str, options: dict, images: Sequence[str]) -> dict:
-    """The first line of a file of boxes.
-
-    Args:
-        source: Name of the source of the boxes, such as 'attention'.
-        options: What decides on the boxes, as plain JSON values.
-        images: Relative paths of all images.
+    """The first line of a file of boxes: their source, its options as JSON values, all images.
 
     >>> make_header('center', dict(share=0.7), ['a.jpg'])['num_images']
     1
@@ -143,10 +137,9 @@ def read_header(file: str | Path) -> dict:
         line = lines.readline()
     try:
         header = json.loads(line)
-        known = header['format'] == FORMAT
-    except (ValueError, TypeError, KeyError):
-        known = False
-    if not known:
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or header.get('format') != FORMAT:
         raise ValueError(f'{file} is no file of boxes: its first line is {line[:60]!r}')
     if header['version'] != VERSION:
         raise ValueError(
@@ -186,8 +179,7 @@ def read_box_file(file: str | Path) -> tuple[dict, dict[str, BoxEntry]]:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it is no file of boxes, truncated, edited in its images, or has a box that
-            is not inside its image.
+        ValueError: If it is no file of boxes, truncated, edited, or a box is not inside its image.
     """
     file = Path(file).expanduser()
     header = read_header(file)
@@ -221,13 +213,11 @@ def load_box_file(
         paths: Image files below it.
 
     Returns:
-        Box by path as given: x1, y1, x2, y2 in pixels. Of a fallback it is the whole image, which
-        leaves no background.
+        Box by path as given: x1, y1, x2, y2 in pixels; a fallback's is the whole image.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: As :func:`read_box_file`; if an image is not in the file; if an image has
-            another size than the file says.
+        ValueError: As :func:`read_box_file`; if it lacks an image, or one has another size.
     """
     header, entries = read_box_file(file)
     images = relative_paths(paths, data_root)

@@ -34,6 +34,19 @@ def clip_box(box: Sequence[float] | None, height: int, width: int) -> PixelBox |
     return left, top, right, bottom
 
 
+def enlarge_box(
+    box: Sequence[float] | None, scale: float, height: int, width: int
+) -> PixelBox | None:
+    """The whole pixels that a scaled box touches inside the image; None as :func:`clip_box`.
+
+    >>> enlarge_box((0, 4, 2, 8), scale=2, height=10, width=20)
+    (0, 2, 3, 10)
+    """
+    clipped = clip_box(box, height, width)
+    # A box too large for its enlargement to be a finite number covers the image as it is.
+    return clipped and (clip_box(scale_box(box, scale), height, width) or clipped)
+
+
 def scale_box(box: Sequence[float], scale: float) -> tuple[float, float, float, float]:
     """Enlarge a box about its centre: each side becomes ``scale`` times as long.
 

@@ -16,7 +16,6 @@ from .published import find_differences
 from .record import Reading, Record
 
 SPLITS = ('train', 'val', 'test')
-GALLERIES = (None, 'train')
 
 
 @DATASETS.register_module()
@@ -26,10 +25,8 @@ class FineGrainedDataset(BaseDataset):
     Each image gives ``img_path``, ``gt_label`` and ``box`` (float32 xyxy in pixels of the image
     file, or None) to the pipeline. ``metainfo`` has ``classes``; ``super_classes``, a name for each
     of ``classes``, where the reader knows them; and ``num_queries`` where the test side has
-    queries and a gallery: the queries are the first so many images.
-
-    The numbers of classes and images of a benchmark are compared with the published ones; a
-    warning names both where they differ.
+    queries and a gallery: the queries are the first so many images. A warning names where the
+    numbers of classes and images differ from a benchmark's published ones.
 
     Args:
         data_root: Folder of the data set ('csv': or the file).
@@ -41,9 +38,9 @@ class FineGrainedDataset(BaseDataset):
         split: 'train', 'val' (only with ``val_classes``) or 'test'. Defaults to 'train'.
         val_classes: Share of the training classes held out for model selection, in [0, 1): the
             last ones, at least two. 'train' goes without them, 'val' is exactly their training
-            images, 'test' stays what it is: train again without this option for publication. It
-            must be alike for 'train' and 'val': ``--cfg-options val_classes=0.2
-            val_dataloader.dataset.split=val`` sets it for all data sets. Defaults to 0.
+            images, 'test' stays what it is: train again without this option for publication.
+            ``--cfg-options val_classes=0.2 val_dataloader.dataset.split=val`` sets it for all
+            data sets, as it must be. Defaults to 0.
         gallery: 'train' searches the training images for each test image, in the closed-set
             protocol's 'test'. None searches the other test images, or the official gallery.
             Defaults to None.
@@ -80,7 +77,7 @@ class FineGrainedDataset(BaseDataset):
             ('reader', reader, BENCHMARKS),
             ('protocol', protocol, PROTOCOLS),
             ('split', split, SPLITS),
-            ('gallery', gallery, GALLERIES),
+            ('gallery', gallery, (None, 'train')),
         ):
             if value not in known:
                 raise ValueError(
@@ -94,8 +91,7 @@ class FineGrainedDataset(BaseDataset):
         if split == 'val' and not val_classes:
             raise ValueError(
                 "FineGrainedDataset split='val' needs val_classes, the share of the training "
-                'classes to hold out: --cfg-options val_classes=0.2, for one, sets it for all data '
-                'sets'
+                'classes to hold out: --cfg-options val_classes=0.2 sets it for all data sets'
             )
         if gallery is not None and (protocol, split) != ('closed', 'test'):
             raise ValueError(
@@ -127,25 +123,22 @@ class FineGrainedDataset(BaseDataset):
         self._refuse_repeats(reading, chosen)
         self._warn(reading)
         self._metainfo['classes'] = tuple(reading.classes[label] for label in labels)
-        if reading.super_classes is not None:
-            names = tuple(reading.super_classes[label] for label in labels)
-            self._metainfo['super_classes'] = names
+        if names := reading.super_classes:
+            self._metainfo['super_classes'] = tuple(names[label] for label in labels)
         if any(record.is_query is not None for record in chosen):
             self._metainfo['num_queries'] = sum(record.is_query is True for record in chosen)
-        index = {label: i for i, label in enumerate(labels)}
-        if self.boxes == 'annotation':
-            boxes = [record.box for record in chosen]
-        else:
+        if self.boxes != 'annotation':
             paths = list(dict.fromkeys(record.path for record in chosen))
             box_of = load_box_file(self.boxes, self.data_root, paths)
-            boxes = [box_of[record.path] for record in chosen]
+            chosen = [record._replace(box=box_of[record.path]) for record in chosen]
+        index = {label: i for i, label in enumerate(labels)}
         return [
             dict(
                 img_path=record.path,
                 gt_label=index[record.label],
-                box=None if box is None else np.asarray(box, dtype=np.float32),
+                box=None if record.box is None else np.asarray(record.box, dtype=np.float32),
             )
-            for record, box in zip(chosen, boxes, strict=True)
+            for record in chosen
         ]
 
     def _refuse_repeats(self, reading: Reading, chosen: list[Record]) -> None:
@@ -206,8 +199,7 @@ class FineGrainedDataset(BaseDataset):
     def extra_repr(self) -> list[str]:
         """Lines for ``repr``."""
         side = f'{self.split} of the {self.protocol}-set protocol, reader {self.reader}'
-        if self.val_classes:
-            side += f', val_classes={self.val_classes}'
-        if self.gallery is not None:
-            side += f', gallery={self.gallery!r}'
+        for option in ('val_classes', 'gallery'):
+            if value := getattr(self, option):
+                side += f', {option}={value!r}'
         return [f'Root: \t{self.data_root}', f'Side: \t{side}']

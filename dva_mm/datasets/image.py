@@ -42,7 +42,7 @@ def read_image(
         source: A file, or its content.
         reduction: 1, 2, 4 or 8: a JPEG is decoded at this fraction of its size. Defaults to 1.
         max_pixels: Most pixels, read from the header. Defaults to 178,956,970.
-        name: File to name in errors about a content. Defaults to 'the image'.
+        name: File to name in errors about a content.
 
     Returns:
         (H, W, 3) uint8, BGR, the EXIF orientation applied.
@@ -73,12 +73,7 @@ def read_image(
 def image_size(source: str | Path | bytes, name: str | Path = 'the image') -> tuple[int, int]:
     """Width and height of an image as :func:`read_image` gives it, from the header if it can.
 
-    Args:
-        source: A file, or its content.
-        name: File to name in errors about a content. Defaults to 'the image'.
-
-    Raises:
-        As :func:`read_image`; but damage behind the header is not seen.
+    Arguments and errors are that function's, but damage behind the header is not seen.
 
     >>> image_size(cv2.imencode('.png', np.zeros((2, 3), np.uint8))[1].tobytes())
     (3, 2)
@@ -86,12 +81,11 @@ def image_size(source: str | Path | bytes, name: str | Path = 'the image') -> tu
     if isinstance(source, bytes):
         header = _check_header(source, name)
     else:
-        source, name = Path(source).expanduser(), source
-        with source.open('rb') as file:
+        name = source
+        with Path(source).expanduser().open('rb') as file:
             header = _check_header(file, name)
     if header is None or not header.sure:
-        height, width = read_image(source, name=name).shape[:2]
-        return width, height
+        return read_image(source, name=name).shape[1::-1]
     return header.width, header.height
 
 
@@ -173,10 +167,8 @@ class LoadImage(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (
-            f'LoadImage(reduce={self.reduce}, max_pixels={self.max_pixels}, '
-            f'backend_args={self.backend_args})'
-        )
+        options = f'reduce={self.reduce}, max_pixels={self.max_pixels}'
+        return f'LoadImage({options}, backend_args={self.backend_args})'
 
 
 class _Header(NamedTuple):

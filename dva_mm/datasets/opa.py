@@ -10,7 +10,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmpretrain.registry import TRANSFORMS
 
-from .boxes import clip_box, scale_box
+from .boxes import clip_box, enlarge_box
 
 
 def discriminative_view(
@@ -30,11 +30,7 @@ def discriminative_view(
     (20, 20, 3)
     """
     height, width = image.shape[:2]
-    clipped = clip_box(box, height, width)
-    if clipped is None:
-        return image
-    # A box too large for its enlargement to be a finite number covers the image as it is.
-    left, top, right, bottom = clip_box(scale_box(box, scale), height, width) or clipped
+    left, top, right, bottom = enlarge_box(box, scale, height, width) or (0, 0, width, height)
     return image[top:bottom, left:right]
 
 
@@ -75,14 +71,8 @@ class OPA(BaseTransform):
 
     An image whose box is missing, without area, not finite or outside the image gives its whole
     self as discriminative view and has no background view; neither has one that the box covers.
-    ``has_background`` is False then, and the third view, a copy of the first, is only there so
-    that batches stack: the retriever drops it.
-
-    With ``resize`` the full image is resized once, instead of once for each of the two views that
-    show all of it: the original and the background view start from the result. The box is scaled
-    along and painted over at that size, its edges rounded outwards to whole pixels. The
-    discriminative view is still cut from the full image. What is random belongs into the views'
-    own pipelines, where each draws for itself.
+    ``has_background`` is False then, and the third view is a copy of the first, so that batches
+    stack: the retriever drops it.
 
     Args:
         original: Pipeline of the original view, ending in one size for all images.
@@ -95,7 +85,9 @@ class OPA(BaseTransform):
         channel_order: Order of ``img``'s channels, 'bgr' (as OpenCV loads) or 'rgb'.
             Defaults to 'bgr'.
         resize: Pipeline that the full image goes through once, ahead of ``original`` and
-            ``background``; it may resize and nothing else. Defaults to None, nothing.
+            ``background``; it may resize and nothing else: what is random each view draws for
+            itself. The box is scaled along, its edges rounded outwards to whole pixels; the
+            discriminative view is still cut from the full image. Defaults to None, nothing.
 
     Raises:
         ValueError: If ``scale`` is below 1 or ``channel_order`` is unknown.
@@ -136,11 +128,10 @@ class OPA(BaseTransform):
         context = background_view(whole['img'], box, self.fill)
         packed = self.original(_with_image(whole, whole['img']))
         views = [packed['img'], self.discriminative(_with_image(results, objects))['img']]
-        views.append(
-            packed['img'].copy()
-            if context is None
-            else self.background(_with_image(whole, context))['img']
-        )
+        if context is None:
+            views.append(packed['img'].copy())
+        else:
+            views.append(self.background(_with_image(whole, context))['img'])
         if len({view.shape for view in views}) > 1:
             raise ValueError(
                 f'OPA views of {results.get("img_path")} differ in shape: '

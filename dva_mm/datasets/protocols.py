@@ -10,9 +10,8 @@ from .record import Reading, Record
 def open_train_classes(reading: Reading) -> frozenset[int]:
     """The labels that train in the open-set protocol; all others test.
 
-    They are, in this order of preference: the ones that the reader names; the ones of the official
-    training images, where the official split gives each side classes of its own; the first half
-    of the classes (of an odd number the smaller half).
+    The ones that the reader names; else those of the official training images, where the split is
+    by class; else the first half of the classes (of an odd number the smaller half).
     """
     if reading.train_classes is not None:
         return reading.train_classes
@@ -32,10 +31,6 @@ def is_split_by_class(records: Collection[Record]) -> bool:
 
 def select_open(reading: Reading, split: str) -> list[Record]:
     """Open-set: some of the classes train (``open_train_classes``), the others test.
-
-    Args:
-        reading: The data set.
-        split: 'train' or 'test'.
 
     >>> records = [Record(f'{i}.jpg', i, None, None) for i in range(4)]
     >>> [record.path for record in select_open(Reading(records, list('abcd')), 'test')]
@@ -86,13 +81,7 @@ PROTOCOLS: dict[str, Callable[[Reading, str], list[Record]]] = {
 
 
 def held_out_classes(labels: Collection[int], share: float) -> frozenset[int]:
-    """The training classes that are held out for model selection.
-
-    They are the last of the labels: their share, rounded to the nearest number, but at least two.
-
-    Args:
-        labels: The labels that train by the protocol.
-        share: Share to hold out, in (0, 1).
+    """The last of the training labels: their share, to the nearest number, but at least two.
 
     Raises:
         ValueError: if fewer than two labels would be left to train.
@@ -123,13 +112,9 @@ def select_side(
         reading: The data set.
         protocol: Name in ``PROTOCOLS``.
         split: 'train', 'val' (the held-out classes of the training side) or 'test'.
-        val_classes: Share of the training classes held out of 'train' for 'val'. The test side
-            is the same for each share. Defaults to 0.
-        gallery: 'train' gives the test side a gallery of the training images, of the held-out
-            classes as well. Defaults to None.
-
-    Returns:
-        The records. With a gallery all have ``is_query`` set.
+        val_classes: Share of the training classes held out of 'train' for 'val'. Defaults to 0.
+        gallery: 'train' gives the test side a gallery of all training images, and sets
+            ``is_query`` of all. Defaults to None.
 
     Raises:
         ValueError: if the protocol does not suit the data set, too few classes are left, or some
@@ -169,13 +154,7 @@ def find_repeats(train: Iterable[Record], evaluated: Iterable[Record]) -> list[s
     """Find the images that are evaluated twice, or trained on and evaluated.
 
     Such an image finds itself, whatever the encoder. In training it may be listed several times.
-
-    Args:
-        train: Images of the training side.
-        evaluated: Images of a test or validation side, queries and gallery.
-
-    Returns:
-        Their paths as the records have them, each once.
+    Returns their paths as the records have them, each once.
 
     >>> a, b = (Record(path, 0, None, None) for path in ('a.jpg', 'b.jpg'))
     >>> find_repeats([a, a], [b]), find_repeats([a], [a, b, b])

@@ -1,7 +1,7 @@
-"""The published counts of the benchmarks against a reading, and as the table of the docs."""
+"""The published counts of the benchmarks against a reading."""
 
 from .protocols import select_side
-from .record import Benchmark, Published, Reading
+from .record import Published, Reading
 
 
 def find_differences(published: Published | None, reading: Reading, protocol: str) -> list[str]:
@@ -13,16 +13,14 @@ def find_differences(published: Published | None, reading: Reading, protocol: st
         protocol: 'open' or 'closed'; its two sides are counted.
 
     Returns:
-        A text such as '5,863 images on the open-set training side (published: 5,864)' for each
-        difference.
+        A text such as '9 images (published: 10)' for each difference.
 
     >>> counts = Published('a paper', open_classes=(100, 100), open_images=(5864, 5924))
     >>> find_differences(counts, Reading([], []), 'open')[0]
     '0 classes (published: 200)'
     """
-    return find_total_differences(published, reading) + find_side_differences(
-        published, reading, protocol
-    )
+    sides = find_side_differences(published, reading, protocol)
+    return find_total_differences(published, reading) + sides
 
 
 def find_total_differences(published: Published | None, reading: Reading) -> list[str]:
@@ -33,12 +31,8 @@ def find_total_differences(published: Published | None, reading: Reading) -> lis
     """
     if published is None:
         return []
-    return _differences(
-        [
-            ('classes', len(reading.classes), published.classes),
-            ('images', len(reading.records), published.images),
-        ]
-    )
+    classes = 'classes', len(reading.classes), published.classes
+    return _differences([classes, ('images', len(reading.records), published.images)])
 
 
 def find_side_differences(
@@ -75,32 +69,3 @@ def _differences(counts: list[tuple[str, int, int]]) -> list[str]:
         for what, found, expected in counts
         if found != expected
     ]
-
-
-def make_table(benchmarks: dict[str, Benchmark]) -> str:
-    """Make the Markdown table of the data sets, a row each.
-
-    >>> from dva_mm.datasets.benchmarks import BENCHMARKS
-    >>> print(make_table(dict(folder=BENCHMARKS['folder'])))
-    | reader | data set | folder | official split | boxes | open set: train / test |
-    |---|---|---|---|---|---|
-    | `folder` | Any folder of images | any | – | – | the first half of the classes |
-    """
-    rows = ['reader | data set | folder | official split | boxes | open set: train / test']
-    rows.append('|'.join(['---'] * 6))
-    for name, it in benchmarks.items():
-        counts, source = it.published, it.source
-        title = f'[{it.title}]({it.homepage})' if it.homepage else it.title
-        if source and not source.base:
-            title += ', fetched by hand'
-        folder = f'`{source.root}`' if source else 'any'
-        split, boxes, sides = '–', '–', 'the first half of the classes'
-        if source:
-            boxes = 'yes' if source.boxes else 'no'
-        if counts:
-            split = 'closed' if counts.closed_images else 'open'
-            sides = f'{" / ".join(f"{n:,}" for n in counts.open_classes)} classes'
-            if counts.open_images:
-                sides += f', {" / ".join(f"{n:,}" for n in counts.open_images)} images'
-        rows.append(f'`{name}` | {title} | {folder} | {split} | {boxes} | {sides}')
-    return '\n'.join(f'|{row}|' if row.startswith('-') else f'| {row} |' for row in rows)

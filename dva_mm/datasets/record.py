@@ -16,11 +16,8 @@ class Record(NamedTuple):
     """
 
     path: str
-    """Path of the image file."""
-    label: int
-    """Index into the data set's class names, from 0."""
-    is_train: bool | None
-    """The official split; None where the data set has none."""
+    label: int  # Index into the data set's class names, from 0
+    is_train: bool | None  # The official split; None where the data set has none
     box: tuple[float, float, float, float] | None
     """The object's x1, y1, x2, y2 in pixels of the image file, or None; x2 and y2 lie outside."""
     is_query: bool | None = None
@@ -28,16 +25,14 @@ class Record(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A data set as its files describe it.
+    """A data set as its files describe it: all images, and the name of each class.
 
     >>> Reading([Record('a.jpg', 0, None, None)], classes=['owl']).classes
     ['owl']
     """
 
     records: list[Record]
-    """All images."""
     classes: list[str]
-    """Name of each class."""
     super_classes: list[str] | None = None
     """Name of each class's super-class; None where the data set has none."""
     train_classes: frozenset[int] | None = None
@@ -48,7 +43,7 @@ class Reading(NamedTuple):
 
 
 class Published(NamedTuple):
-    """The counts of a full official archive; pairs are of the training and the test side.
+    """The counts of a full official archive, and in ``source`` where they stand.
 
     >>> cub = Published('Wah et al.', (100, 100), (5864, 5924), closed_images=(5994, 5794))
     >>> cub.classes, cub.images
@@ -56,9 +51,7 @@ class Published(NamedTuple):
     """
 
     source: str
-    """Where the numbers stand."""
-    open_classes: Sides
-    """Classes on either side of the open-set protocol."""
+    open_classes: Sides  # Classes on either side of the open-set protocol
     open_images: Sides | None = None
     """Images on either side of it; None where no source confirms them, but ``closed_images``."""
     closed_images: Sides | None = None
@@ -82,12 +75,10 @@ class Published(NamedTuple):
 class File(NamedTuple):
     """One file that a data set consists of, such as ``File('lists.tar', 'md5:0123...')``."""
 
-    name: str
-    """Its official name, under which it lies in the folder of archives."""
+    name: str  # Its official name, under which it lies in the folder of archives
     digest: str | None = None
     """'sha256:HEX' or 'md5:HEX', published and confirmed; None where no one publishes one."""
-    place: str = ''
-    """Folder in the data set's folder that it is unpacked or copied to."""
+    place: str = ''  # Folder in the data set's folder that it is unpacked or copied to
 
 
 class Source(NamedTuple):
@@ -97,18 +88,12 @@ class Source(NamedTuple):
     True
     """
 
-    terms: str
-    """Terms of use and citation, in a sentence or two."""
-    root: str
-    """The folder that the configs read."""
+    terms: str  # Terms of use and citation, in a sentence or two
+    root: str  # The folder that the configs read
     files: tuple[File, ...]
-    """All files to fetch."""
-    base: str = ''
-    """Address that their names follow; empty where only a person can fetch them."""
-    top: str = ''
-    """The archive's own top folder, which becomes ``root``; empty where it has none."""
-    boxes: bool = True
-    """Whether boxes of the objects come with it."""
+    base: str = ''  # Address that the files' names follow; empty where only a person can fetch them
+    top: str = ''  # The archive's own top folder, which becomes ``root``; empty where it has none
+    boxes: bool = True  # Whether boxes of the objects come with it
 
 
 class Benchmark(NamedTuple):
@@ -123,14 +108,11 @@ class Benchmark(NamedTuple):
     FileNotFoundError, naming source and layout, if a file of the archive is missing; ValueError,
     naming file and entry, if one is damaged or they disagree."""
     title: str
-    """The data set's name."""
     homepage: str = ''
-    """Address of its official page; empty for data of one's own."""
     layout: str = ''
     """The files that ``read`` expects, for its errors; empty where it makes them itself."""
     published: Published | None = None
     """Counts of the full official archive; None for data of one's own."""
     source: Source | None = None
     """Where the archive comes from; None where tools/prepare_data.py cannot fetch it."""
-    name: str = ''
-    """Name in ``BENCHMARKS``. Defaults to the name of the module."""
+    name: str = ''  # Name in ``BENCHMARKS``. Defaults to the name of the module

@@ -9,7 +9,7 @@ from mmpretrain.registry import TRANSFORMS
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resize_image
 
-from .boxes import clip_box, scale_box
+from .boxes import enlarge_box
 
 
 def choose_reduction(
@@ -26,14 +26,12 @@ def choose_reduction(
     Args:
         height: Of the full image, pixels.
         width: Of the full image, pixels.
-        box: x1, y1, x2, y2 in its pixels. None, or one without a pixel inside: the object is the
-            whole image.
-        min_edge: Pixels that the shorter edge will be resized to. Defaults to 256.
+        box: x1, y1, x2, y2 in its pixels. None, or none inside: the object is the whole image.
+        min_edge: Pixels that the shorter edge will be resized to.
         object_size: Pixels that the shorter side of the enlarged, clipped box will be resized to.
-            Defaults to 224.
-        scale: Enlargement of the box, as OPA's. Defaults to 1.3.
+        scale: Enlargement of the box, as OPA's.
         reducing_gap: So many times ``min_edge`` and ``object_size`` must be left. With 2, views
-            differ from those of a full decoding about as two usual filters differ. Defaults to 2.
+            differ from those of a full decoding about as two usual filters differ.
 
     Returns:
         8, 4 or 2, the largest that leaves both, or 1.
@@ -41,11 +39,7 @@ def choose_reduction(
     >>> choose_reduction(2048, 3072), choose_reduction(2048, 3072, box=(0, 0, 900, 900))
     (4, 2)
     """
-    clipped = clip_box(box, height, width)
-    if clipped is None:
-        left, top, right, bottom = 0, 0, width, height
-    else:
-        left, top, right, bottom = clip_box(scale_box(box, scale), height, width) or clipped
+    left, top, right, bottom = enlarge_box(box, scale, height, width) or (0, 0, width, height)
     edge, side = min(height, width), min(right - left, bottom - top)
     most = min(edge / min_edge, side / object_size) / reducing_gap
     return next((reduction for reduction in (8, 4, 2) if reduction <= most), 1)

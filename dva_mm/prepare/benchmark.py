@@ -34,11 +34,11 @@ def prepare_benchmark(
         ``root``.
 
     Raises:
-        FileNotFoundError: if files are missing that only a person can fetch; says which and where.
-        FileExistsError: if ``root`` holds something else.
-        ValueError: if ``name`` is unknown, a checksum is wrong, or an archive is unsafe, damaged
+        FileNotFoundError: If files are missing that only a person can fetch.
+        FileExistsError: If ``root`` holds something else.
+        ValueError: If ``name`` is unknown, a checksum is wrong, or an archive is unsafe, damaged
             or not the data set.
-        ConnectionError: if a download fails.
+        ConnectionError: If a download fails.
 
     >>> prepare_benchmark('folder')  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -87,7 +87,7 @@ def _fetch(benchmark: Benchmark, archives: Path, url_base: str | None) -> list[P
     base = url_base or benchmark.source.base
     missing = [file for file in benchmark.source.files if not (archives / file.name).exists()]
     if missing and not base:
-        checked = all((file.digest or '').startswith('sha256:') for file in missing)
+        checked = all(file.digest and file.digest.startswith('sha256:') for file in missing)
         elsewhere = '(a copy from any mirror will do: its SHA-256 is checked)\n' * checked
         raise FileNotFoundError(
             f'{benchmark.title} cannot be downloaded automatically. Get '
@@ -97,10 +97,9 @@ def _fetch(benchmark: Benchmark, archives: Path, url_base: str | None) -> list[P
         )
     loaded = []
     for file in benchmark.source.files:
-        path = archives / file.name
+        path, digest = archives / file.name, file.digest
         memory = _memory(path)
-        digest = file.digest
-        if digest is None and memory.exists():
+        if not digest and memory.exists():
             digest = f'sha256:{memory.read_text().split()[0]}'
         if path.exists():
             try:
@@ -164,7 +163,7 @@ def train_command(name: str, root: str | Path) -> str:
     'python tools/train.py configs/dva_vit_cub.py --cfg-options data_root=/data/cub'
     """
     source, config = BENCHMARKS[name].source, f'configs/dva_vit_{name}.py'
-    boxes = f'python tools/cache_boxes.py {config} --source attention --split all'
+    boxes = f'python tools/cache_boxes.py {config} --detector type=AttentionBoxes --split all'
     options = ''
     if Path(root) != Path(source.root):
         # By default the file of boxes is named after the folder, but training looks for this one.

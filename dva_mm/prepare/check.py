@@ -21,11 +21,10 @@ _SHOWN = 5
 
 @dataclass
 class Report:
-    """What :func:`check_data` found.
+    """What :func:`check_data` found: by kind, a line for each case.
 
-    ``damage``, ``problems`` and ``notes`` map a kind of finding to a line for each case. Damage
-    means that this copy of the data is broken. Problems make figures wrong, and may lie in the
-    data set as it was published. Notes are facts to know.
+    Damage means that this copy of the data is broken. Problems make figures wrong, and may lie in
+    the data set as it was published. Notes are facts to know.
 
     >>> Report('data', 'folder', images=9, classes=3, boxes=0).ok
     True
@@ -35,8 +34,7 @@ class Report:
     reader: str
     images: int
     classes: int
-    boxes: int
-    """Number of images with a box."""
+    boxes: int  # Number of images with a box
     sides: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     """By protocol and split: numbers of classes and images."""
     damage: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -63,8 +61,8 @@ class Report:
             for split, side in splits.items():
                 numbers = f'{side["classes"]:>9,}{side["images"]:>10,}'
                 lines.append(f'  {protocol:<10}{split:<8}{numbers}')
-        groups = ('DAMAGE', self.damage), ('PROBLEM', self.problems), ('note', self.notes)
-        for title, findings in groups:
+        groups = dict(DAMAGE=self.damage, PROBLEM=self.problems, note=self.notes)
+        for title, findings in groups.items():
             for kind, cases in findings.items():
                 lines.append(f'  {title}: {kind}: {len(cases):,}')
                 lines += [f'    {case}' for case in cases[:_SHOWN]]
@@ -82,14 +80,12 @@ def check_data(
 ) -> Report:
     """Read a data set as training does, and inspect each of its images.
 
-    - Damage: missing, unreadable and truncated images; other numbers of classes and images in all
-      than published.
+    - Damage: missing, unreadable and truncated images; other numbers in all than published.
     - Problems: other numbers on the sides of a protocol than published; images listed twice in
-      test, or in train and test; images with the same bytes in train and test or under two
-      classes; boxes without area or outside their image.
-    - Notes: what the reader left out; a protocol that does not suit the data set; other equal
-      images; boxes that reach over the edge (they are clipped); images without a box in a data set
-      with boxes.
+      test, or in train and test; equal images in train and test or under two classes; boxes
+      without area or outside their image.
+    - Notes: what the reader left out; a protocol that does not suit; other equal images; boxes
+      over the edge (they are clipped); images without a box in a data set with boxes.
 
     Args:
         root: Folder of the data set.
@@ -99,26 +95,27 @@ def check_data(
         fast: Read the images' headers only; finds neither damaged images nor equal ones.
 
     Raises:
-        FileNotFoundError, ValueError: as the reader does; ValueError for an unknown name.
+        FileNotFoundError, ValueError: As the reader does; ValueError for an unknown name.
 
     >>> check_data('data', 'birds')  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     ValueError: reader must be one of ['aircraft', ...
     """
-    known = (('reader', [reader], BENCHMARKS), ('protocol', protocols, PROTOCOLS))
-    for name, values, names in known:
-        for value in values:
-            if value not in names:
-                raise ValueError(f'{name} must be one of {list(names)}, got {value!r}')
+    for name, values, known in (
+        ('reader', [reader], BENCHMARKS),
+        ('protocol', protocols, PROTOCOLS),
+    ):
+        if unknown := [value for value in values if value not in known]:
+            raise ValueError(f'{name} must be one of {list(known)}, got {unknown[0]!r}')
     benchmark = BENCHMARKS[reader]
     reading = benchmark.read(root)
     boxes = sum(record.box is not None for record in reading.records)
     report = Report(str(root), reader, len(reading.records), len(reading.classes), boxes)
-    for difference in find_total_differences(benchmark.published, reading):
-        report.damage[OTHER_NUMBERS].append(difference)
-    for remark in reading.remarks:
-        report.notes['remarks of the reader'].append(remark)
+    if differences := find_total_differences(benchmark.published, reading):
+        report.damage[OTHER_NUMBERS] = differences
+    if reading.remarks:
+        report.notes['remarks of the reader'] = list(reading.remarks)
     sides = {}
     for protocol in protocols:
         try:
@@ -131,8 +128,8 @@ def check_data(
             split: dict(classes=len({r.label for r in side}), images=len(side))
             for split, side in zip(SPLITS, (train, test), strict=True)
         }
-        for difference in find_side_differences(benchmark.published, reading, protocol):
-            report.problems[OTHER_NUMBERS].append(difference)
+        if differences := find_side_differences(benchmark.published, reading, protocol):
+            report.problems[OTHER_NUMBERS] += differences
         for path in find_repeats(train, test):
             kind = f'images listed twice in test, or in train and test ({protocol})'
             report.problems[kind].append(_short(path, report.root))
@@ -159,23 +156,20 @@ def _look_at_images(records: list[Record], facts: dict[str, ImageFacts], report:
                 report.notes['images without a box'].append(path)
         elif fact.size and (fault := box_fault(record.box, *fact.size)):
             box = ', '.join(f'{value:g}' for value in record.box)
-            height, width = fact.size
-            (report.notes if fault == OVER_EDGE else report.problems)[fault].append(
-                f'{path}: x1, y1, x2, y2 = {box} of an image {width} wide and {height} high'
-            )
+            size = '{1} wide and {0} high'.format(*fact.size)
+            findings = report.notes if fault == OVER_EDGE else report.problems
+            findings[fault].append(f'{path}: x1, y1, x2, y2 = {box} of an image {size}')
 
 
 def _look_at_equals(
     group: list[Record], classes: list[str], sides: dict[str, list[set[str]]], report: Report
 ) -> None:
     """Records of images with the same bytes: what do they spoil?"""
-    case = ' = '.join(f'{_short(r.path, report.root)} [{classes[r.label]}]' for r in group)
     paths = {record.path for record in group}
     if len(paths) == 1:  # alone, or listed once for each of its objects
         return
-    across = [
-        protocol for protocol, (train, test) in sides.items() if paths & train and paths & test
-    ]
+    case = ' = '.join(f'{_short(r.path, report.root)} [{classes[r.label]}]' for r in group)
+    across = [name for name, (train, test) in sides.items() if paths & train and paths & test]
     for protocol in across:
         report.problems[f'equal images in train and test ({protocol})'].append(case)
     if len({record.label for record in group}) > 1:

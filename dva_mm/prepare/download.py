@@ -13,9 +13,7 @@ from tqdm import tqdm
 from dva_mm import __version__
 
 _CHUNK = 1 << 18
-# What a server says when the same request may succeed later.
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
-# What ends a connection that another attempt may bring further.
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers to what may succeed later
 _CUT = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
@@ -36,14 +34,13 @@ def download_file(
         url: http or https address.
         target: File to write; its folder is made.
         digest: 'sha256:HEX' or 'md5:HEX' that the file must have, or None.
-        retries: Attempts after a cut connection that bring nothing new. Defaults to 5.
-        timeout: Seconds without a byte until a connection counts as cut. Defaults to 30.
-        backoff: Seconds before the first retry, doubled for each further one. Defaults to 1.
+        retries: Attempts after a cut connection that bring nothing new.
+        timeout: Seconds without a byte until a connection counts as cut.
+        backoff: Seconds before the first retry, doubled for each further one.
 
     Raises:
-        ValueError: if ``url`` is not http(s), or the checksum is wrong; then nothing is kept.
-        ConnectionError: if the server refuses, or stays out of reach; then the part is kept.
-        OSError: if the disk has no room for the file.
+        ValueError: If ``url`` is not http(s), or the checksum is wrong; then nothing is kept.
+        ConnectionError: If the server refuses, or stays out of reach; then the part is kept.
 
     >>> download_file('ftp://example.org/birds.zip', 'birds.zip')
     Traceback (most recent call last):
@@ -60,7 +57,7 @@ def download_file(
     versions: list[str] = []  # of the file, as the server names them
     best, failures = _size(part), 0
     while True:
-        error: object = 'the connection was cut'
+        error = 'the connection was cut'
         try:
             if _fetch(url, part, versions, digest is not None, timeout):
                 break
@@ -94,18 +91,15 @@ def download_file(
 
 
 def verify(path: str | Path, digest: str | None, name: str | None = None) -> str:
-    """Compute a file's checksum and compare it.
+    """Compute a file's checksum, in the form of ``digest``, and compare it.
 
     Args:
         path: The file.
         digest: Expected 'sha256:HEX' or 'md5:HEX'; None computes SHA-256 and compares nothing.
         name: What to call the file; by default its name.
 
-    Returns:
-        The checksum, in the form of ``digest``.
-
     Raises:
-        ValueError: if it differs; names the expected and the actual checksum.
+        ValueError: If it differs.
 
     >>> verify('/dev/null', 'md5:d41d8cd98f00b204e9800998ecf8427e')
     'md5:d41d8cd98f00b204e9800998ecf8427e'

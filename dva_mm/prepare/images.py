@@ -14,8 +14,7 @@ from dva_mm.datasets.image import image_size, read_image
 
 MISSING, DAMAGED = 'missing images', 'unreadable or truncated images'
 OVER_EDGE = 'boxes over the edge'
-# What a box may reach over the edge: annotations count pixels from 0 or from 1.
-_EDGE = 1.0
+_EDGE = 1.0  # a box may reach so far over: annotations count pixels from 0 or from 1
 
 
 class ImageFacts(NamedTuple):
@@ -25,16 +24,13 @@ class ImageFacts(NamedTuple):
     """Height and width in pixels as training sees them: turned as the EXIF orientation says."""
     sha256: str | None = None
     """Of the file's bytes; None where they were not read."""
-    fault: str | None = None
-    """``MISSING``, ``DAMAGED`` with ': WHY', or None."""
+    fault: str | None = None  # ``MISSING``, ``DAMAGED`` with ': WHY', or None
 
 
 def inspect_image(path: str | Path, fast: bool = False) -> ImageFacts:
     """Decode an image file as training does, and keep none of its pixels.
 
-    Args:
-        path: The file.
-        fast: Read its header only: no checksum, and truncation is not seen.
+    ``fast`` reads its header only: no checksum, and truncation is not seen.
 
     >>> inspect_image('nowhere.jpg').fault
     'missing images'
@@ -69,11 +65,7 @@ def inspect_images(
 
 
 def box_fault(box: Sequence[float], height: int, width: int) -> str | None:
-    """Say what is wrong with an xyxy box in pixels of an image.
-
-    Returns:
-        'boxes without area', 'boxes outside their image', 'boxes over the edge' (by more than one
-        pixel), or None.
+    """What is wrong with an xyxy box in pixels of an image, or None.
 
     >>> box_fault((40, 0, 60, 9), height=40, width=48)
     'boxes over the edge'

@@ -5,25 +5,16 @@ import sys
 
 from dva_mm.files import check_writable
 
-DESCRIPTION = """Download, verify, unpack and check a data set.
-
-NAME is one of the benchmarks, or, with --check --root FOLDER, the format of data of your own.
-"""
+DESCRIPTION = 'Download, verify, unpack and check a data set: a benchmark, or data of your own.'
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command.
-
-    >>> make_parser().parse_args(['cub', '--check']).workers
-    4
-    """
+def _make_parser() -> argparse.ArgumentParser:
     from dva_mm.datasets.benchmarks import BENCHMARKS
 
-    parser = argparse.ArgumentParser(
-        'prepare', description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser('prepare', description=DESCRIPTION)
     names = [name for name, benchmark in BENCHMARKS.items() if benchmark.layout]
-    parser.add_argument('name', metavar='NAME', choices=names, help=', '.join(names))
+    text = f'one of {", ".join(names)}; data of your own need --check --root FOLDER'
+    parser.add_argument('name', metavar='NAME', choices=names, help=text)
     parser.add_argument('--root', help='folder of the data set; default: where the configs look')
     parser.add_argument('--check', action='store_true', help='only check what is there')
     parser.add_argument('--keep-archive', action='store_true', help='keep what was downloaded')
@@ -42,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: The arguments. Default: the command line's.
 
     Returns:
-        0: all is well. 1: the images are damaged or, with --check, anything else is wrong. 2: it
+        0: all is well. 1: the data are damaged or, with --check, anything else is wrong. 2: it
         could not be done.
 
     >>> main(['cub', '--check', '--root', 'nowhere'])
@@ -53,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     from .benchmark import prepare_benchmark, train_command
     from .check import check_data
 
-    parser = make_parser()
+    parser = _make_parser()
     args = parser.parse_args(argv)
     source = BENCHMARKS[args.name].source
     if source is None and not (args.check and args.root):

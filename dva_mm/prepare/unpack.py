@@ -13,9 +13,8 @@ ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tar.gz', '.tgz')
 _CHUNK = 1 << 20
 # A text table packs well; only beyond this does the ratio say anything.
 _SLACK = 32 << 20
-# What damaged archives make tarfile, zipfile and zlib raise; RuntimeError: a password.
+# What damaged archives make tarfile, zipfile and zlib raise; a password: RuntimeError.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError)
-_DAMAGED += (RuntimeError,)
 
 
 class UnsafeArchiveError(ValueError):
@@ -31,23 +30,20 @@ def unpack_archive(
 ) -> None:
     """Unpack a zip, tar or tar.gz file into ``folder``, and nowhere else.
 
-    ``tarfile``'s filter 'data' refuses paths and links that lead out, and devices; ``zipfile``
-    makes no links and keeps paths inside. After an error ``folder`` holds a part: give an empty
-    one, and throw it away then.
+    Devices, and paths and links that lead out, are refused. After an error ``folder`` holds a part:
+    give an empty one, and throw it away then.
 
     Args:
         archive: The file; its content decides what it is, not its name.
         folder: Where to; made if it does not exist.
         top: The archive's own top folder: what lies in it goes straight into ``folder``.
         max_bytes: Most bytes to write. Defaults to 64 GiB.
-        max_ratio: Most bytes to write for each packed one, beyond the first 32 MiB. Defaults to
-            100.
+        max_ratio: Most bytes to write for each packed one, beyond the first 32 MiB.
 
     Raises:
-        UnsafeArchiveError: if an entry leads out of ``folder`` or the limits are exceeded.
-        ValueError: if the archive is damaged or of another kind.
-        OSError: if the disk has no room.
-        RuntimeError: if this Python's tarfile has no filters: before 3.11.4.
+        UnsafeArchiveError: If an entry leads out of ``folder`` or the limits are exceeded.
+        ValueError: If the archive is damaged or of another kind.
+        RuntimeError: If this Python's tarfile has no filters: before 3.11.4.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -74,7 +70,7 @@ def unpack_archive(
                 bar.update()
     except (UnsafeArchiveError, tarfile.FilterError) as error:
         raise UnsafeArchiveError(f'{archive} is not safe to unpack: {error}') from error
-    except _DAMAGED as error:
+    except (*_DAMAGED, RuntimeError) as error:
         raise ValueError(
             f'{archive} is damaged or no zip, tar or tar.gz file ({error}); fetch it again'
         ) from error

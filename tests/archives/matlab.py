@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.io import savemat
-from tiny_data import HEIGHT, WIDTH
 
-from .pictures import ANNOTATION, OBJECT, samples, save
+from .pictures import annotation, samples, save
 
 
 def _cells(values: Sequence, column: bool = False) -> np.ndarray:
@@ -42,18 +41,10 @@ def write_cars_devkit(root: Path, num_classes: int = 4, images_per_class: int = 
     """Stanford Cars as cars_train.tgz, cars_test.tgz and car_devkit.tgz unpack."""
     rows = {'train': [], 'test': []}
     for sample in samples(num_classes, images_per_class):
-        side = rows['train' if sample.is_train else 'test']
-        side.append(
-            {
-                **_cars_box(sample.box),
-                'class': sample.label + 1,
-                'fname': f'{len(side) + 1:05d}.jpg',
-            }
-        )
-        save(
-            root / ('cars_train' if sample.is_train else 'cars_test') / side[-1]['fname'],
-            sample.image,
-        )
+        side = 'train' if sample.is_train else 'test'
+        name = f'{len(rows[side]) + 1:05d}.jpg'
+        rows[side].append({**_cars_box(sample.box), 'class': sample.label + 1, 'fname': name})
+        save(root / f'cars_{side}' / name, sample.image)
     devkit = root / 'devkit'
     devkit.mkdir(parents=True)
     savemat(devkit / 'cars_meta.mat', {'class_names': _cells(_cars_names(num_classes))})
@@ -70,14 +61,8 @@ def write_cars_single(root: Path, num_classes: int = 4, images_per_class: int = 
     for sample in samples(num_classes, images_per_class):
         name = f'car_ims/{sample.number:06d}.jpg'
         save(root / name, sample.image)
-        rows.append(
-            {
-                'relative_im_path': name,
-                **_cars_box(sample.box),
-                'class': sample.label + 1,
-                'test': int(not sample.is_train),
-            }
-        )
+        row = {'relative_im_path': name, **_cars_box(sample.box), 'class': sample.label + 1}
+        rows.append({**row, 'test': int(not sample.is_train)})
     content = {'annotations': _structs(rows), 'class_names': _cells(_cars_names(num_classes))}
     savemat(root / 'cars_annos.mat', content)
     return root
@@ -97,16 +82,9 @@ def write_dogs(root: Path, num_classes: int = 4, images_per_class: int = 4) -> P
         boxes = [(x1, y1, x2 - 1, y2 - 1)]
         if sample.index == 0:
             boxes.insert(0, (0, 0, 2, 2))
-        text = ANNOTATION.format(
-            folder=wnid[1:],
-            name=name,
-            width=WIDTH,
-            height=HEIGHT,
-            objects=''.join(OBJECT.format(name=breed, box=box) for box in boxes),
-        )
-        annotation = root / 'Annotation' / f'{wnid}-{breed}' / name
-        annotation.parent.mkdir(parents=True, exist_ok=True)
-        annotation.write_text(text)
+        path = root / 'Annotation' / f'{wnid}-{breed}' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(annotation(wnid[1:], name, breed, boxes))
         entry = f'{wnid}-{breed}/{name}', sample.label + 1
         lists['file'].append(entry)
         lists['train' if sample.is_train else 'test'].append(entry)

@@ -6,52 +6,42 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from tiny_data import picture
+from tiny_data import HEIGHT, WIDTH, picture
 
 ANNOTATION = """\
 <annotation>
 	<folder>{folder}</folder>
 	<filename>{name}</filename>
-	<source>
-		<database>ImageNet database</database>
-	</source>
-	<size>
-		<width>{width}</width>
-		<height>{height}</height>
-		<depth>3</depth>
-	</size>
+	<size><width>{width}</width><height>{height}</height><depth>3</depth></size>
 	<segment>0</segment>
 {objects}</annotation>
 """
 OBJECT = """\
 	<object>
 		<name>{name}</name>
-		<pose>Unspecified</pose>
-		<truncated>0</truncated>
 		<difficult>0</difficult>
 		<bndbox>
-			<xmin>{box[0]}</xmin>
-			<ymin>{box[1]}</ymin>
-			<xmax>{box[2]}</xmax>
-			<ymax>{box[3]}</ymax>
+			<xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax>
 		</bndbox>
 	</object>
 """
 
 
+def annotation(folder: str, name: str, kind: str, boxes: Sequence[tuple]) -> str:
+    """A PASCAL VOC annotation with an object of a kind in each box."""
+    objects = ''.join(OBJECT.format(name=kind, box=box) for box in boxes)
+    return ANNOTATION.format(folder=folder, name=name, width=WIDTH, height=HEIGHT, objects=objects)
+
+
 class Sample(NamedTuple):
     """One picture to write."""
 
-    number: int
-    """Running number over all classes, from 1."""
+    number: int  # Running number over all classes, from 1
     label: int
-    index: int
-    """Number within the class, from 0."""
-    is_train: bool
-    """Whether it lies in the first half of its class."""
+    index: int  # Number within the class, from 0
+    is_train: bool  # Whether it lies in the first half of its class
     image: np.ndarray
-    box: tuple[int, int, int, int]
-    """x1, y1, x2, y2; x2 and y2 are the first column and row outside."""
+    box: tuple[int, int, int, int]  # x1, y1, x2, y2; x2 and y2 are the first column and row outside
 
 
 def samples(num_classes: int, images_per_class: int) -> Iterator[Sample]:

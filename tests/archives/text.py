@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tiny_data import HEIGHT, WIDTH
 
-from .pictures import ANNOTATION, OBJECT, samples, save, write_lines
+from .pictures import annotation, samples, save, write_lines
 
 SOP_SUPER_CLASSES = ('bicycle', 'cabinet', 'chair', 'coffee_maker')
 PETS = ('Abyssinian', 'american_bulldog', 'basset_hound', 'Bengal', 'yorkshire_terrier')
@@ -21,9 +21,8 @@ def write_aircraft(root: Path, num_classes: int = 4, images_per_class: int = 4) 
         save(data / 'images' / f'{name}.jpg', sample.image)
         x1, y1, x2, y2 = sample.box
         boxes.append(f'{name} {x1 + 1} {y1 + 1} {x2} {y2}')
-        for side in (
-            ('trainval', ('train', 'val')[sample.index % 2]) if sample.is_train else ('test',)
-        ):
+        part = ('train', 'val')[sample.index % 2]
+        for side in ('trainval', part) if sample.is_train else ('test',):
             sides[side].append((name, sample.label))
     write_lines(data / 'images_box.txt', boxes)
     write_lines(data / 'variants.txt', variants)
@@ -44,7 +43,8 @@ def write_nabirds(root: Path, num_classes: int = 4, images_per_class: int = 4) -
     """
     classes = ['0 Birds', '1 Ducks, Geese, and Swans', '2 Loons', '3 Ducks', '4 Divers']
     parents = ['1 0', '2 0', '3 1', '4 2']
-    tables = {name: [] for name in ('images', 'labels', 'split', 'boxes', 'sizes')}
+    names = 'images', 'image_class_labels', 'train_test_split', 'bounding_boxes', 'sizes'
+    tables = {name: [] for name in names} | dict(classes=classes, hierarchy=parents)
     for label in range(num_classes):
         classes.append(f'{label + 10} Duck {label + 1} (Adult male)')
         parents.append(f'{label + 10} {label % 2 + 3}')
@@ -54,20 +54,12 @@ def write_nabirds(root: Path, num_classes: int = 4, images_per_class: int = 4) -
         save(root / 'images' / file, sample.image)
         x1, y1, x2, y2 = sample.box
         tables['images'].append(f'{image_id} {file}')
-        tables['labels'].append(f'{image_id} {sample.label + 10}')
-        tables['split'].append(f'{image_id} {int(sample.is_train)}')
-        tables['boxes'].append(f'{image_id} {x1} {y1} {x2 - x1} {y2 - y1}')
+        tables['image_class_labels'].append(f'{image_id} {sample.label + 10}')
+        tables['train_test_split'].append(f'{image_id} {int(sample.is_train)}')
+        tables['bounding_boxes'].append(f'{image_id} {x1} {y1} {x2 - x1} {y2 - y1}')
         tables['sizes'].append(f'{image_id} {WIDTH} {HEIGHT}')
-    for file, lines in (
-        ('images.txt', tables['images']),
-        ('image_class_labels.txt', tables['labels']),
-        ('train_test_split.txt', tables['split']),
-        ('bounding_boxes.txt', tables['boxes']),
-        ('sizes.txt', tables['sizes']),
-        ('classes.txt', classes),
-        ('hierarchy.txt', parents),
-    ):
-        write_lines(root / file, lines)
+    for name, lines in tables.items():
+        write_lines(root / f'{name}.txt', lines)
     return root
 
 
@@ -87,15 +79,8 @@ def write_pets(root: Path, num_classes: int = 4, images_per_class: int = 4) -> P
         row = f'{name} {sample.label + 1} {species} {breeds[species]}'
         rows['trainval' if sample.is_train else 'test'].append(row)
         if sample.is_train:
-            text = ANNOTATION.format(
-                folder='OXIIIT',
-                name=f'{name}.jpg',
-                width=WIDTH,
-                height=HEIGHT,
-                objects=OBJECT.format(name=('cat', 'dog')[species - 1], box=(5, 5, 9, 9)),
-            )
-            (root / 'annotations' / 'xmls').mkdir(parents=True, exist_ok=True)
-            (root / 'annotations' / 'xmls' / f'{name}.xml').write_text(text)
+            head = annotation('OXIIIT', f'{name}.jpg', ('cat', 'dog')[species - 1], [(5, 5, 9, 9)])
+            write_lines(root / 'annotations' / 'xmls' / f'{name}.xml', [head])
     header = [
         '#Image CLASS-ID SPECIES BREED ID',
         '#ID: 1:37 Class ids',

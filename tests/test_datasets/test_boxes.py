@@ -40,7 +40,6 @@ def touched(box: tuple, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     'box',
     [
         (2, 3, 8, 9),
-        (2.5, 3.25, 7.5, 8.75),
         (2.999, 3.001, 8.001, 8.999),
         (4.2, 5.2, 4.4, 5.3),
         (-5, -5, 3, 3),

@@ -42,6 +42,10 @@ def cut(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return image[rows][:, columns]
 
 
+def stretch(image: np.ndarray) -> np.ndarray:
+    return TRANSFORMS.build(STRETCH[0])(dict(img=image))['img']
+
+
 def pipeline(**options) -> torch.nn.Module:
     return TRANSFORMS.build({'type': 'OPA', 'original': CROP, **options})
 
@@ -53,26 +57,21 @@ def pipeline(**options) -> torch.nn.Module:
         (10, 8, 30, 18),
         (-4.5, 2.5, 9.5, 11.5),
         (30.3, 15.2, 60.7, 70.9),
-        (0, 0, WIDTH, HEIGHT),
         (17.4, 9.4, 17.6, 9.6),
     ],
 )
 @pytest.mark.parametrize('kind', [tuple, np.float32])
-def test_the_object_is_cut_with_its_margin(image: np.ndarray, box: tuple, kind: type):
-    given = box if kind is tuple else np.asarray(box, dtype=kind)
+def test_the_object_has_a_margin_and_the_background_is_all_but_the_box(
+    image: np.ndarray, box: tuple, kind: type
+):
+    before, given = image.copy(), box if kind is tuple else np.asarray(box, dtype=kind)
     expected = cut(image, touched(grow(box, '1.3'), HEIGHT, WIDTH))
     np.testing.assert_array_equal(discriminative_view(image, given), expected)
-
-
-@pytest.mark.parametrize('box', [(20.2, 10.3, 30.6, 18.1), (-4, 2, 9, 11), (30, 15, 60, 70)])
-def test_the_background_is_everything_but_the_unenlarged_box(image: np.ndarray, box: tuple):
-    before = image.copy()
-    background = background_view(image, box, FILL)
-    mask = touched(box, HEIGHT, WIDTH)
-    assert (background[mask] == (10, 120, 250)).all()
+    background = background_view(image, given, FILL)
+    mask = touched(given, HEIGHT, WIDTH)
+    assert (background[mask] == (10, 120, 250)).all() and background.dtype == np.uint8
     np.testing.assert_array_equal(background[~mask], image[~mask])
     np.testing.assert_array_equal(image, before)
-    assert background.dtype == np.uint8
 
 
 @pytest.mark.parametrize('box', [(0, 0, WIDTH, HEIGHT), (-3, -3, 99, 99), (0.4, 0.4, 39.5, 23.5)])
@@ -82,19 +81,17 @@ def test_a_box_over_the_whole_image_leaves_no_background(image: np.ndarray, box:
 
 
 @pytest.mark.parametrize('box', BAD_BOXES)
-@pytest.mark.parametrize('kind', [tuple, np.float32, 'absent'])
+@pytest.mark.parametrize('kind', [tuple, np.float32])
 def test_without_a_usable_box_the_image_itself_is_the_object(image, box, kind):
     results = dict(img=image, gt_label=4)
-    if kind != 'absent':
-        # BAD_BOXES are bad for an image of half the size.
-        box = box if box is None else tuple(2 * value for value in box)
-        results['box'] = box if box is None or kind is tuple else np.asarray(box, dtype=kind)
+    if box is not None:  # else absent; BAD_BOXES are bad for an image of half the size
+        box = tuple(2 * value for value in box)
+        results['box'] = box if kind is tuple else np.asarray(box, dtype=kind)
     out = pipeline(discriminative=STRETCH)(results)
-    crop, stretched = image[4:20, 12:28], TRANSFORMS.build(STRETCH[0])(dict(img=image))['img']
     assert out['has_background'] is False
-    np.testing.assert_array_equal(out['img'][0], crop)
-    np.testing.assert_array_equal(out['img'][1], stretched)
-    np.testing.assert_array_equal(out['img'][2], crop)
+    crop = image[4:20, 12:28]
+    for view, expected in zip(out['img'], (crop, stretch(image), crop), strict=True):
+        np.testing.assert_array_equal(view, expected)
     assert out['img'][2] is not out['img'][0]
 
 
@@ -113,44 +110,24 @@ def test_each_view_goes_through_its_own_pipeline(image: np.ndarray):
     out = opa(dict(img=image, box=box, gt_label=4, img_path='a.png'))
     original, objects, background = out['img']
     np.testing.assert_array_equal(original, image[4:20, 12:28])
-    crop = discriminative_view(image, box)
-    twin = TRANSFORMS.build(STRETCH[0])(dict(img=crop))['img']
-    np.testing.assert_array_equal(objects, twin)
-    np.testing.assert_array_equal(
-        background, background_view(image, box, FILL)[4:20, 12:28][:, ::-1]
-    )
-    assert out['has_background'] is True
-    assert (out['gt_label'], out['img_path']) == (4, 'a.png')
-
-
-def test_views_without_a_pipeline_take_the_originals(image: np.ndarray):
-    views = pipeline(original=STRETCH)(dict(img=image, box=(14, 6, 24, 16)))['img']
-    for view, source in zip(
-        views,
-        (
-            image,
-            discriminative_view(image, (14, 6, 24, 16)),
-            background_view(image, (14, 6, 24, 16), (103.53, 116.28, 123.675)),
-        ),
-        strict=True,
-    ):
-        twin = TRANSFORMS.build(STRETCH[0])(dict(img=source))['img']
-        np.testing.assert_array_equal(view, twin)
+    np.testing.assert_array_equal(objects, stretch(discriminative_view(image, box)))
+    context = background_view(image, box, FILL)
+    np.testing.assert_array_equal(background, context[4:20, 12:28][:, ::-1])
+    assert (out['has_background'], out['gt_label'], out['img_path']) == (True, 4, 'a.png')
+    # Views without a pipeline take the original's.
+    views = pipeline(original=STRETCH)(dict(img=image, box=box))['img']
+    context = background_view(image, box, (103.53, 116.28, 123.675))
+    for view, source in zip(views, (image, discriminative_view(image, box), context), strict=True):
+        np.testing.assert_array_equal(view, stretch(source))
 
 
 @pytest.mark.parametrize('order', ['bgr', 'rgb'])
 def test_the_filled_pixels_are_zero_for_the_model(tmp_path: Path, image: np.ndarray, order: str):
     cv2.imwrite(str(tmp_path / 'a.png'), image)
-    rgb = order == 'rgb'
+    rgb, options = order == 'rgb', dict(fill=IMAGENET['mean'], channel_order=order)
     steps = [
         dict(type='LoadImage'),
-        dict(
-            type='OPA',
-            original=CROP,
-            discriminative=STRETCH,
-            fill=IMAGENET['mean'],
-            channel_order=order,
-        ),
+        dict(type='OPA', original=CROP, discriminative=STRETCH, **options),
         dict(type='PackInputs', algorithm_keys=('has_background',)),
     ]
     results = dict(img_path=str(tmp_path / 'a.png'), box=(16, 8, 22, 12), gt_label=0)
@@ -203,9 +180,8 @@ def test_two_views_start_from_the_resized_image(image: np.ndarray, box: tuple, k
 def test_an_object_without_a_pipeline_is_resized_as_well(image: np.ndarray):
     opa = pipeline(resize=STRETCH, original=[dict(type='CenterCrop', crop_size=8)])
     box = (14, 6, 24, 16)
-    crop = discriminative_view(image, box)
-    stretched = TRANSFORMS.build(STRETCH[0])(dict(img=crop))['img']
-    np.testing.assert_array_equal(opa(dict(img=image, box=box))['img'][1], stretched[4:12, 4:12])
+    expected = stretch(discriminative_view(image, box))[4:12, 4:12]
+    np.testing.assert_array_equal(opa(dict(img=image, box=box))['img'][1], expected)
 
 
 @pytest.mark.parametrize('box', [*BAD_BOXES, (0, 0, 40, 24), (1.5, 1.5, 38.5, 22.5)])

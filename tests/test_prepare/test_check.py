@@ -69,28 +69,19 @@ def test_broken_images_are_damage(root):
     assert sorted(fast.damage) == ['missing images', 'unreadable or truncated images']
 
 
+OPEN, CLOSED = (f'equal images in train and test ({protocol})' for protocol in ('open', 'closed'))
+ONE_SIDE, CLASSES = 'equal images on one side', 'equal images of different classes'
+
+
 @pytest.mark.parametrize(
     ('first', 'second', 'kinds'),
     [
         # (label, index); classes 0 and 1 train in the open set, images 0 and 1 in the closed set
-        ((0, 0), (0, 1), ['equal images on one side']),
-        ((0, 0), (0, 2), ['equal images in train and test (closed)']),
-        ((2, 1), (2, 3), ['equal images in train and test (closed)']),
-        ((0, 0), (1, 1), ['equal images of different classes']),
-        (
-            (0, 0),
-            (2, 1),
-            ['equal images in train and test (open)', 'equal images of different classes'],
-        ),
-        (
-            (0, 0),
-            (3, 3),
-            [
-                'equal images in train and test (closed)',
-                'equal images in train and test (open)',
-                'equal images of different classes',
-            ],
-        ),
+        ((0, 0), (0, 1), [ONE_SIDE]),
+        ((2, 1), (2, 3), [CLOSED]),
+        ((0, 0), (1, 1), [CLASSES]),
+        ((0, 0), (2, 1), [OPEN, CLASSES]),
+        ((0, 0), (3, 3), [CLOSED, OPEN, CLASSES]),
     ],
 )
 def test_equal_images(root, first, second, kinds):
@@ -98,7 +89,7 @@ def test_equal_images(root, first, second, kinds):
     report = check_data(root, 'cub')
     found = findings(report)
     assert sorted(found) == kinds
-    assert not report.damage and report.ok == (kinds == ['equal images on one side'])
+    assert not report.damage and report.ok == (kinds == [ONE_SIDE])
     for (case,) in found.values():
         for label, index in (first, second):
             assert f'images/00{label + 1}.Class_{label + 1}/{index}.png [00{label + 1}.' in case
@@ -110,20 +101,16 @@ def test_boxes(root):
     set_box(root, 2, '100 4 5 5')
     set_box(root, 3, '40 30 20 5')
     report = check_data(root, 'cub')
-    place = 'images/001.Class_1/'
-    assert report.problems == {
-        'boxes without area': [
-            f'{place}0.png: x1, y1, x2, y2 = 3, 4, 3, 9 of an image 48 wide and 40 high'
-        ],
-        'boxes outside their image': [
-            f'{place}1.png: x1, y1, x2, y2 = 100, 4, 105, 9 of an image 48 wide and 40 high'
-        ],
-    }
+    (empty,), (outside,) = report.problems.values()
+    assert list(report.problems) == ['boxes without area', 'boxes outside their image']
+    end = 'of an image 48 wide and 40 high'
+    assert empty == f'images/001.Class_1/0.png: x1, y1, x2, y2 = 3, 4, 3, 9 {end}'
+    assert outside == f'images/001.Class_1/1.png: x1, y1, x2, y2 = 100, 4, 105, 9 {end}'
     assert list(report.notes) == ['boxes over the edge'] and not report.damage
     assert findings(check_data(root, 'cub', fast=True)) == findings(report)
 
 
-def test_missing_boxes(root, monkeypatch, tmp_path):
+def test_missing_boxes_and_what_the_reader_left_out_are_notes(root, monkeypatch, tmp_path):
     reading = BENCHMARKS['cub'].read(root)
     without = [record._replace(box=None) for record in reading.records[:2]]
     partly = reading._replace(records=without + reading.records[2:])
@@ -133,8 +120,12 @@ def test_missing_boxes(root, monkeypatch, tmp_path):
     assert report.notes == {
         'images without a box': ['images/001.Class_1/0.png', 'images/001.Class_1/1.png']
     }
-    folder = check_data(write_folder(tmp_path / 'folder', {'a': 3, 'b': 2}), 'folder')
-    assert folder.boxes == 0 and folder.notes == {}  # a data set without boxes lacks none
+    folder = write_folder(tmp_path / 'folder', {'a': 3, 'b': 2})
+    report = check_data(folder, 'folder')
+    assert report.boxes == 0 and report.notes == {}  # a data set without boxes lacks none
+    (folder / 'a' / 'clip.gif').touch()
+    report = check_data(folder, 'folder')
+    assert report.ok and 'clip.gif' in report.notes['remarks of the reader'][0]
 
 
 def test_published_numbers(root, monkeypatch):
@@ -144,14 +135,12 @@ def test_published_numbers(root, monkeypatch):
     change(monkeypatch, published=official._replace(open_images=(8, 9), closed_images=(9, 8)))
     report = check_data(root, 'cub')
     kind = 'numbers other than published'
-    assert report.damage == {kind: ['16 images (published: 17)']}
-    assert report.problems == {
-        kind: [
-            '8 images on the open-set test side (published: 9)',
-            '8 images on the closed-set training side (published: 9)',
-        ]
-    }
-    assert not report.ok
+    assert report.damage == {kind: ['16 images (published: 17)']} and not report.ok
+    assert [text.removeprefix('8 images on the ') for text in report.problems.pop(kind)] == [
+        'open-set test side (published: 9)',
+        'closed-set training side (published: 9)',
+    ]
+    assert not report.problems
 
 
 def test_an_image_listed_for_each_of_its_objects(tmp_path):
@@ -161,10 +150,10 @@ def test_an_image_listed_for_each_of_its_objects(tmp_path):
     table = tmp_path / 'images.csv'
 
     def check(sides: str, protocol: str) -> Report:
-        rows = [
-            f'{name},{label},{s}' for (name, label), s in zip(names, sides.split(), strict=True)
-        ]
-        table.write_text('\n'.join(['path,label,split', *rows]))
+        lines = ['path,label,split']
+        for (name, label), side in zip(names, sides.split(), strict=True):
+            lines.append(f'{name},{label},{side}')
+        table.write_text('\n'.join(lines))
         return check_data(tmp_path, 'csv', protocols=[protocol])
 
     assert findings(check('train train train train test test', 'closed')) == {}
@@ -173,13 +162,6 @@ def test_an_image_listed_for_each_of_its_objects(tmp_path):
     assert report.problems == {f'{kind} (open)': [one]} and not report.ok
     report = check('train train test test train test', 'closed')
     assert report.problems == {f'{kind} (closed)': [two]}
-
-
-def test_what_the_reader_left_out_is_a_note(tmp_path):
-    write_folder(tmp_path, {'a': 2, 'b': 2})
-    (tmp_path / 'a' / 'clip.gif').touch()
-    report = check_data(tmp_path, 'folder')
-    assert report.ok and 'clip.gif' in report.notes['remarks of the reader'][0]
 
 
 def test_a_protocol_that_does_not_suit(root, monkeypatch):

@@ -38,8 +38,10 @@ def names(target: Path) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir())
 
 
-@pytest.mark.parametrize('digest', [None, SHA256, MD5, SHA256.upper().replace('SHA', 'sha')])
-@pytest.mark.parametrize('length', [True, False])
+@pytest.mark.parametrize(
+    ('digest', 'length'),
+    [(None, True), (SHA256, False), (MD5, True), (SHA256.upper().replace('SHA', 'sha'), True)],
+)
 def test_a_whole_file(server, url, target, digest, length):
     server.length = length
     assert download_file(url, target, digest) == target
@@ -139,10 +141,9 @@ def test_a_wrong_checksum_keeps_nothing(server, url, target):
     assert names(target) == []
 
 
-@pytest.mark.parametrize('status', [403, 404, 410])
-def test_a_refusal_is_not_repeated(server, url, target, status):
-    server.statuses = [status]
-    with pytest.raises(ConnectionError, match=f'birds.tgz.* {status}'):
+def test_a_refusal_is_not_repeated(server, url, target):
+    server.statuses = [403]
+    with pytest.raises(ConnectionError, match='birds.tgz.* 403'):
         download_file(url, target)
     assert len(server.requests) == 1
 
@@ -162,18 +163,15 @@ def test_giving_up_keeps_the_part_and_says_where(server, url, target):
     with pytest.raises(ConnectionError, match=f'400,000 .*{part}'):
         download_file(url, target, retries=2, backoff=0)
     assert part.stat().st_size == 400_000
-
-
-def test_nobody_there(server, target):
-    server.server_close()
+    server.server_close()  # nobody is there
     with pytest.raises(ConnectionError, match='2 retries'):
-        download_file(f'{server.url}/birds.tgz', target, retries=2, backoff=0)
+        download_file(url, target, retries=2, backoff=0)
 
 
-@pytest.mark.parametrize('bad', ['file:///etc/passwd', '/tmp/a.zip'])
-def test_other_addresses(bad, target):
-    with pytest.raises(ValueError, match=bad):
-        download_file(bad, target)
+def test_other_addresses(target):
+    for bad in ('file:///etc/passwd', '/tmp/a.zip'):
+        with pytest.raises(ValueError, match=bad):
+            download_file(bad, target)
 
 
 def test_verify(tmp_path):

@@ -10,8 +10,7 @@ def _collect() -> dict[str, Benchmark]:
     """Each Benchmark of this package's modules, by its own name or else its module's."""
     found: dict[str, Benchmark] = {}
     for module in pkgutil.iter_modules(__path__):
-        content = vars(importlib.import_module(f'{__name__}.{module.name}'))
-        for value in content.values():
+        for value in vars(importlib.import_module(f'{__name__}.{module.name}')).values():
             if isinstance(value, Benchmark):
                 name = value.name or module.name
                 if name in found:

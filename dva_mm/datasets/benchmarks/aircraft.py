@@ -29,7 +29,7 @@ def read_aircraft(root: str | Path) -> Reading:
     records = []
     for side in _SIDES:
         variant_list, family_list = (
-            data / f'images_{level}_{side}.txt' for level in ('variant', 'family')
+            data / f'images_{it}_{side}.txt' for it in ('variant', 'family')
         )
         image_families = read_table(family_list, 'image family')
         for image, variant in read_table(variant_list, 'image variant').items():
@@ -43,9 +43,8 @@ def read_aircraft(root: str | Path) -> Reading:
                     raise ValueError(f'{file} lacks image {image} of {variant_list.name}')
             agree(families, variant, image_families[image], f'{family_list}, image {image}')
             place = f'{box_file}, image {image}'
-            corners = parse_box(boxes[image], 'xmin, ymin, xmax and ymax', place)
+            box = from_one_based(*parse_box(boxes[image], 'xmin, ymin, xmax and ymax', place))
             path = str(data / 'images' / f'{image}.jpg')
-            box = from_one_based(*corners)
             records.append(Record(path, index[variant], side == 'trainval', box))
     return Reading(records, classes, [families.get(name, '') for name in classes])
 

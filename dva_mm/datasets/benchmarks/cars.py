@@ -1,9 +1,6 @@
 """Stanford Cars, in either of its official layouts."""
 
-from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from ..record import Benchmark, File, Published, Reading, Record, Source
 from .files import from_one_based, need, read_matlab
@@ -21,57 +18,32 @@ def read_cars(root: str | Path) -> Reading:
     root = Path(root).expanduser()
     if (root / 'cars_annos.mat').exists():
         need(root, ('car_ims',), CARS)
-        path = root / 'cars_annos.mat'
-        annotations, names = read_matlab(path, 'annotations', 'class_names')
-        classes = [str(name) for name in names]
-        records = _records(
-            annotations, path, len(classes), 'relative_im_path', lambda row: row['test'] == 0
-        )
-        return Reading(
-            [record._replace(path=str(root / record.path)) for record in records], classes
-        )
-
-    labelled = f'devkit/{_LABELLED}'
-    if not (root / labelled).exists() and (root / _LABELLED).exists():
-        labelled = _LABELLED
-    train = 'devkit/cars_train_annos.mat'
-    files = ('devkit/cars_meta.mat', train, labelled, 'cars_train', 'cars_test')
-    need(root, files, CARS)
-    (names,) = read_matlab(root / 'devkit/cars_meta.mat', 'class_names')
-    classes = [str(name) for name in names]
+        meta, field, parts = 'cars_annos.mat', 'relative_im_path', {'cars_annos.mat': ''}
+    else:
+        beside = not (root / 'devkit' / _LABELLED).exists() and (root / _LABELLED).exists()
+        labelled = _LABELLED if beside else f'devkit/{_LABELLED}'
+        meta, field = 'devkit/cars_meta.mat', 'fname'
+        parts = {'devkit/cars_train_annos.mat': 'cars_train', labelled: 'cars_test'}
+        need(root, (meta, *parts, *parts.values()), CARS)
+    (names,) = read_matlab(root / meta, 'class_names')
     records = []
-    for file, folder in ((train, 'cars_train'), (labelled, 'cars_test')):
+    for file, folder in parts.items():
         (annotations,) = read_matlab(root / file, 'annotations')
-        side = _records(
-            annotations, root / file, len(classes), 'fname', lambda row, f=folder: f == 'cars_train'
-        )
-        records += [record._replace(path=str(root / folder / record.path)) for record in side]
-    return Reading(records, classes)
-
-
-def _records(
-    annotations: np.ndarray,
-    path: Path,
-    num_classes: int,
-    name: str,
-    is_train: Callable[[np.void], bool],
-) -> list[Record]:
-    """The records of a struct array, their paths as field ``name`` has them."""
-    fields = (name, 'class', *_BOX)
-    missing = [field for field in fields if field not in (annotations.dtype.names or ())]
-    if missing:
-        raise ValueError(f'{path}: annotations lack {", ".join(missing)}')
-    records = []
-    for number, row in enumerate(annotations, start=1):
-        label = int(row['class']) - 1
-        if not 0 <= label < num_classes:
-            raise ValueError(
-                f'{path}, entry {number} ({row[name]}): class {label + 1} has no name; there are '
-                f'{num_classes} class names'
-            )
-        box = from_one_based(*(row[side] for side in _BOX))
-        records.append(Record(str(row[name]), label, bool(is_train(row)), box))
-    return records
+        fields = (field, 'class', *_BOX, *(() if folder else ('test',)))
+        missing = [name for name in fields if name not in (annotations.dtype.names or ())]
+        if missing:
+            raise ValueError(f'{root / file}: annotations lack {", ".join(missing)}')
+        for number, row in enumerate(annotations, start=1):
+            label = int(row['class']) - 1
+            if not 0 <= label < len(names):
+                raise ValueError(
+                    f'{root / file}, entry {number} ({row[field]}): class {label + 1} has no name; '
+                    f'there are {len(names)} class names'
+                )
+            is_train = folder == 'cars_train' if folder else bool(row['test'] == 0)
+            box = from_one_based(*(row[side] for side in _BOX))
+            records.append(Record(str(root / folder / str(row[field])), label, is_train, box))
+    return Reading(records, [str(name) for name in names])
 
 
 CARS = Benchmark(

@@ -28,12 +28,7 @@ def read_csv(root: str | Path) -> Reading:
     with its box. Only training looks at boxes, so the test side refuses such images: list each of
     them once there.
 
-    Args:
-        root: The file, or a folder with a file ``images.csv``. Its encoding is UTF-8.
-
-    Raises:
-        FileNotFoundError: if there is no such file; names the layout.
-        ValueError: if the encoding is another, a column is missing or a line is malformed.
+    ``root`` is the file, or a folder with a file ``images.csv``; its encoding is UTF-8.
     """
     file = Path(root).expanduser()
     if file.suffix.lower() != '.csv':

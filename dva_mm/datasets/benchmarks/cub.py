@@ -21,15 +21,7 @@ def read_cub(root: str | Path) -> Reading:
 
 
 def join_lists(root: Path, class_ids: list[str]) -> list[Record]:
-    """The records that the lists of images, labels, sides and boxes make together.
-
-    Args:
-        root: Folder of the lists.
-        class_ids: Id of each class; its place is the label.
-
-    Raises:
-        ValueError: if the lists disagree.
-    """
+    """The records that the lists make together; a class's label is the place of its id."""
     tables = {name: read_table(root / f'{name}.txt') for name in LISTS if name != 'classes'}
     images, labels, splits, boxes = tables.values()
     for name, table in tables.items():
@@ -47,16 +39,16 @@ def join_lists(root: Path, class_ids: list[str]) -> list[Record]:
     folder, box_file = f'{root / "images"}/', root / 'bounding_boxes.txt'
     records = []
     for image_id, name in images.items():
-        if splits[image_id] not in ('0', '1'):
+        side = splits[image_id]
+        if side not in ('0', '1'):
             raise ValueError(
                 f'{root / "train_test_split.txt"}, image {image_id}: expected 1 (training) or 0 '
-                f'(test), got {splits[image_id]!r}'
+                f'(test), got {side!r}'
             )
         place = f'{box_file}, image {image_id}'
         x, y, width, height = parse_box(boxes[image_id], 'x, y, width and height', place)
         box = x, y, x + width, y + height
-        is_train = splits[image_id] == '1'
-        records.append(Record(folder + name, index[labels[image_id]], is_train, box))
+        records.append(Record(folder + name, index[labels[image_id]], side == '1', box))
     return records
 
 

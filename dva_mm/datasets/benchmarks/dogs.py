@@ -5,7 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..record import Benchmark, File, Published, Reading, Record, Source
-from .files import Box, agree, area, need, read_matlab, read_xml_boxes
+from .files import agree, area, need, read_matlab, read_xml_boxes
 
 _HOME = 'http://vision.stanford.edu/aditya86/ImageNetDogs/'
 
@@ -31,17 +31,13 @@ def read_dogs(root: str | Path) -> Reading:
             agree(folders, int(label), folder, f'{root / file}, {name}')
             entries.append((str(name), int(label), is_train))
     index = {label: i for i, label in enumerate(sorted(folders))}
-    records = [
-        Record(str(root / 'Images' / name), index[label], is_train, _largest(root, name))
-        for name, label, is_train in tqdm(entries, 'Stanford Dogs: reading boxes', delay=2)
-    ]
+    records = []
+    for name, label, is_train in tqdm(entries, 'Stanford Dogs: reading boxes', delay=2):
+        corners = read_xml_boxes(root / 'Annotation' / name.removesuffix('.jpg'))
+        boxes = [(x1, y1, x2 + 1, y2 + 1) for x1, y1, x2, y2 in corners]
+        box = max(boxes, key=area, default=None)
+        records.append(Record(str(root / 'Images' / name), index[label], is_train, box))
     return Reading(records, [folders[label].partition('-')[2] for label in index])
-
-
-def _largest(root: Path, name: str) -> Box | None:
-    path = root / 'Annotation' / name.removesuffix('.jpg')
-    boxes = [(x1, y1, x2 + 1, y2 + 1) for x1, y1, x2, y2 in read_xml_boxes(path)]
-    return max(boxes, key=area, default=None)
 
 
 # The checksums are from TensorFlow Datasets' table, which was made from the same addresses.

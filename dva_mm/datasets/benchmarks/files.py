@@ -55,11 +55,7 @@ def read_columns(
 ) -> Iterator[tuple[int, list[str]]]:
     """Number and values of each line; ValueError if one has more or fewer than the columns.
 
-    Args:
-        path: The list.
-        columns: The names of its columns, separated by blanks.
-        skip: Number of its first lines that are no entries. Defaults to 0.
-        comment: What a line begins with that is no entry. Defaults to None.
+    The first ``skip`` lines and those that begin with ``comment`` are no entries.
     """
     for number, line in read_lines(path):
         values = line.split()
@@ -83,11 +79,7 @@ def read_table(path: Path, columns: str = 'id value') -> dict[str, str]:
 
 
 def parse_box(text: str, names: str, place: str) -> Box:
-    """Four finite numbers, or ValueError; ``names`` and ``place`` say of what, where.
-
-    >>> parse_box('1 2.5 3 4', 'x1, y1, x2 and y2', 'images.csv, line 2')
-    (1.0, 2.5, 3.0, 4.0)
-    """
+    """Four finite numbers, or ValueError; ``names`` and ``place`` say of what, where."""
     try:
         numbers = tuple(float(value) for value in text.split())
     except ValueError:
@@ -109,12 +101,12 @@ def from_one_based(x1: float, y1: float, x2: float, y2: float) -> Box:
 def read_matlab(path: Path, *names: str) -> list[np.ndarray]:
     """Variables of a MATLAB file, flat: numbers, strings of a cell array, or structs."""
     try:
-        content = scipy.io.loadmat(path, squeeze_me=True)
+        content = scipy.io.loadmat(path, squeeze_me=True, variable_names=names)
+        known = [name for name, *_ in scipy.io.whosmat(path)]
     except Exception as error:  # a damaged file makes SciPy raise almost anything
         raise ValueError(f'{path} is not a readable MATLAB file: {error}') from error
     for name in names:
         if name not in content:
-            known = [key for key in content if not key.startswith('__')]
             raise ValueError(f'{path} has no variable {name}, only {known}')
     return [np.atleast_1d(content[name]) for name in names]
 
@@ -122,11 +114,9 @@ def read_matlab(path: Path, *names: str) -> list[np.ndarray]:
 def read_xml_boxes(path: Path) -> list[Box]:
     """The boxes of a PASCAL VOC annotation as they are written: xmin, ymin, xmax, ymax."""
     try:
-        objects = ElementTree.parse(path).getroot().iter('bndbox')
-        return [
-            tuple(float(box.findtext(side, '')) for side in ('xmin', 'ymin', 'xmax', 'ymax'))
-            for box in objects
-        ]
+        boxes = ElementTree.parse(path).getroot().iter('bndbox')
+        sides = 'xmin', 'ymin', 'xmax', 'ymax'
+        return [tuple(float(box.findtext(side, '')) for side in sides) for box in boxes]
     except (OSError, ElementTree.ParseError, ValueError) as error:
         raise ValueError(f'{path} is not a readable annotation: {error}') from error
 
@@ -138,9 +128,5 @@ def agree(table: dict, key: object, value: object, place: str) -> None:
 
 
 def area(box: Box) -> float:
-    """Area of a box.
-
-    >>> area((0, 0, 4, 3))
-    12
-    """
+    """Area of a box."""
     return (box[2] - box[0]) * (box[3] - box[1])

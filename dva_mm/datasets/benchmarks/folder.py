@@ -8,9 +8,8 @@ from ..record import Benchmark, Reading, Record
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp', '.ppm', '.pgm')
 IMAGE_SUFFIXES += ('.tif', '.tiff')
-_SIDES = dict.fromkeys(('train', 'training'), 'train')
-_SIDES |= dict.fromkeys(('val', 'valid', 'validation'), 'val')
-_SIDES |= dict.fromkeys(('test', 'testing'), 'test')
+_SIDES = dict(train='train', training='train', val='val', valid='val', validation='val')
+_SIDES |= dict(test='test', testing='test')
 _BESIDE = 'files beside the classes'
 _SHOWN = 3
 
@@ -27,11 +26,6 @@ def read_folder(root: str | Path) -> Reading:
 
     Links, hidden folders, files beside the classes and files of other kinds are left out, and the
     remarks of the reading say so.
-
-    Raises:
-        FileNotFoundError: if the folder does not exist, or holds no sub-folder with images.
-        ValueError: if ``train``, ``val`` and ``test`` lie beside other classes, or hold images
-            that are in no class.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
@@ -65,15 +59,12 @@ def read_folder(root: str | Path) -> Reading:
     names = sorted({label for label, _, _ in found})
     if not names:
         raise FileNotFoundError(
-            f'{root.absolute()} holds no sub-folder with images '
-            f'({", ".join(IMAGE_SUFFIXES)}).\nExpected layout:\n{FOLDER.layout}'
-            + ''.join(f'\n{remark}' for remark in _remarks(root, left_out))
+            f'{root.absolute()} holds no sub-folder with images ({", ".join(IMAGE_SUFFIXES)}).\n'
+            + '\n'.join([f'Expected layout:\n{FOLDER.layout}', *_remarks(root, left_out)])
         )
     index = {name: i for i, name in enumerate(names)}
     records = [
-        Record(file, index[label], is_train, None)
-        for label, is_train, files in found
-        for file in files
+        Record(path, index[label], side, None) for label, side, paths in found for path in paths
     ]
     return Reading(records, names, remarks=_remarks(root, left_out))
 

@@ -23,9 +23,8 @@ def read_inaturalist(root: str | Path) -> Reading:
     sides = _find_sides(root)
     parts = 'images', 'annotations', 'categories'
     lists = {side: _load(path, *parts) for side, path in sides.items()}
-    categories = lists['train'][2]
-    if (root / 'categories.json').exists():
-        categories = _load(root / 'categories.json')
+    names = root / 'categories.json'
+    categories = _load(names) if names.exists() else lists['train'][2]
     categories = sorted(categories, key=lambda category: category['id'])
     index = {category['id']: i for i, category in enumerate(categories)}
     records, labels = [], {}
@@ -120,8 +119,7 @@ def _open_classes(root: Path, labels: dict[str, int]) -> frozenset[int] | None:
     sides = {}
     for side, file in _LISTS.items():
         files = [line for _, line in read_lines(root / file)]
-        unknown = [name for name in files if name not in labels]
-        if unknown:
+        if unknown := [name for name in files if name not in labels]:
             raise ValueError(f'{root / file} names {unknown[0]}, which the JSON files do not know')
         sides[side] = {labels[name] for name in files}
     if both := sides['train'] & sides['test']:

@@ -40,9 +40,8 @@ def read_inshop(root: str | Path) -> Reading:
     for file, item, status in entries:
         if boxes and file not in boxes:
             raise ValueError(f'{root}: list_bbox_inshop.txt lacks {file}')
-        is_query = None if status == 'train' else status == 'query'
-        box = boxes.get(file)
-        records.append(Record(folder + file, index[item], status == 'train', box, is_query))
+        is_train, is_query = status == 'train', None if status == 'train' else status == 'query'
+        records.append(Record(folder + file, index[item], is_train, boxes.get(file), is_query))
     return Reading(records, names, [items[item][1] for item in names])
 
 
@@ -54,10 +53,12 @@ def _either(root: Path, name: str, other: str) -> str:
 def _read_boxes(path: Path) -> dict[str, Box]:
     boxes: dict[str, Box] = {}
     if path.exists():
-        columns = 'image_name clothes_type pose_type x_1 y_1 x_2 y_2'
+        columns, named = (
+            'image_name clothes_type pose_type x_1 y_1 x_2 y_2',
+            'x_1, y_1, x_2 and y_2',
+        )
         for number, (file, _, _, *corners) in read_columns(path, columns, skip=2):
-            place = f'{path}, line {number}'
-            numbers = parse_box(' '.join(corners), 'x_1, y_1, x_2 and y_2', place)
+            numbers = parse_box(' '.join(corners), named, f'{path}, line {number}')
             boxes[file] = from_one_based(*numbers)
     return boxes
 

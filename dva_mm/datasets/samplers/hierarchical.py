@@ -30,18 +30,16 @@ class HierarchicalSampler(Sampler[list[int]]):
         batch_size: Images in a batch of one rank; MMEngine passes it.
         m: Images of a class in a batch.
         super_classes_per_batch: Super-classes in a batch. Defaults to 2.
-        super_classes: A dict class name -> super-class name, or a JSON file of it; other classes
-            in it do no harm. Defaults to None: the data set's ``metainfo['super_classes']``, a
-            super-class name for each of ``metainfo['classes']``.
+        super_classes: A dict class name -> super-class name, or a JSON file of it. Defaults to
+            None: the data set's ``metainfo['super_classes']``, in the order of its ``classes``.
         small_classes: What to do about classes of fewer than m images, and super-classes of fewer
             classes than a batch takes: 'error' refuses the data set, 'skip' leaves them out of
             training and logs how many. Defaults to 'error'.
 
     Raises:
         FileNotFoundError: If the JSON file is not there.
-        ValueError: If an option is out of range, super-classes are unknown, a class or super-class
-            is too small, ``batch_size`` is not a multiple of ``super_classes_per_batch * m``, or
-            there are too few super-classes or batches.
+        ValueError: If an option is out of range, super-classes are unknown, or the classes are too
+            small or too few; if ``batch_size`` is no multiple of ``super_classes_per_batch * m``.
     """
 
     def __init__(
@@ -82,8 +80,7 @@ class HierarchicalSampler(Sampler[list[int]]):
                 'lower it or batch_size'
             )
         # A row is one super-class's part of a batch.
-        rows = [count_steps(self._groups[some], self._classes) for some in self._members]
-        self._rows = np.array(rows)
+        self._rows = np.array([count_steps(self._groups[s], self._classes) for s in self._members])
         num_batches = count_steps(self._rows, super_classes_per_batch)
         self._num_batches = num_batches // sampler.world_size
         if self._num_batches == 0:

@@ -19,8 +19,8 @@ class MPerClassSampler(Sampler[list[int]]):
 
     A step's classes differ on all ranks, and R ranks with batches of B draw the same steps as one
     rank with batches of R * B. Each class's images are shuffled and cut into groups of m; an epoch
-    draws as many steps of different classes as these groups allow. What is left of a class, and of
-    classes much larger than the others, rests; another part in each epoch.
+    draws as many steps of different classes as these groups allow. Other images rest, other ones
+    in each epoch.
 
     Args:
         sampler: A DefaultSampler; MMEngine passes it.

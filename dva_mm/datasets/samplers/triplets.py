@@ -84,8 +84,8 @@ class FixedSetOfTriplets(Sampler[list[int]]):
         num_triplets: Number of triplets.
 
     Raises:
-        ValueError: if ``num_triplets`` is out of range, or more than the classes allow, or fills
-            no batch, or ``batch_size`` is not a multiple of 3.
+        ValueError: If ``num_triplets`` is more than the classes allow or fills no batch, or
+            ``batch_size`` is not a multiple of 3.
     """
 
     def __init__(self, sampler: DefaultSampler, batch_size: int, num_triplets: int) -> None:

@@ -54,6 +54,5 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, named:
 @pytest.mark.parametrize('encoding', ['utf-16', 'cp1252'])
 def test_another_encoding_is_named_with_the_remedy(tmp_path: Path, encoding: str):
     (tmp_path / 'images.csv').write_bytes('path,label\na.jpg,Häher\n'.encode(encoding))
-    with pytest.raises(ValueError, match=f'iconv -f {encoding}') as error:
+    with pytest.raises(ValueError, match=f'{tmp_path}/images.csv .*iconv -f {encoding}'):
         read_csv(tmp_path)
-    assert str(tmp_path / 'images.csv') in str(error.value)

@@ -84,7 +84,6 @@ def test_opencv_reads_each_suffix(tmp_path: Path, suffix: str):
 @pytest.mark.parametrize(
     ('sides', 'training'),
     [
-        ('train val test', 'train val'),
         ('train test', 'train'),
         ('train val', 'train'),
         ('Training Validation Testing', 'Training Validation'),
@@ -102,25 +101,21 @@ def test_a_split_is_no_class(tmp_path: Path, sides: str, training: str):
         assert reading.classes[record.label] == name
 
 
-def test_sides_may_have_classes_of_their_own(tmp_path: Path):
-    reading = read_folder(touch(tmp_path, 'train/owl/1.jpg', 'test/auk/1.jpg', 'test/yak/1.jpg'))
-    assert reading.classes == ['auk', 'owl', 'yak']
-    assert {(record.label, record.is_train) for record in reading.records} == {
-        (0, False),
-        (1, True),
-        (2, False),
-    }
-
-
-def test_a_single_side_is_a_data_set_without_a_split(tmp_path: Path):
-    reading = read_folder(touch(tmp_path, 'train/owl/1.jpg', 'train/auk/1.jpg'))
-    assert reading.classes == ['auk', 'owl']
-    assert {record.is_train for record in reading.records} == {None}
-
-
-def test_a_class_named_train_among_other_vehicles_is_a_class(tmp_path: Path):
-    touch(tmp_path, 'bus/1.jpg', 'train/1.jpg', 'van/1.jpg')
-    assert read_folder(tmp_path).classes == ['bus', 'train', 'van']
+@pytest.mark.parametrize(
+    ('files', 'classes', 'sides'),
+    [
+        # Sides with classes of their own; one side, which is no split; a class among vehicles.
+        ('train/owl/1 test/auk/1 test/yak/1', 'auk owl yak', [False, True, False]),
+        ('train/owl/1 train/auk/1', 'auk owl', [None, None]),
+        ('bus/1 train/1 van/1', 'bus train van', [None, None, None]),
+    ],
+)
+def test_what_looks_like_a_split(tmp_path: Path, files: str, classes: str, sides: list):
+    reading = read_folder(touch(tmp_path, *(f'{file}.jpg' for file in files.split())))
+    assert reading.classes == classes.split()
+    records = sorted(reading.records, key=lambda record: record.label)
+    assert [record.label for record in records] == list(range(len(sides)))
+    assert [record.is_train for record in records] == sides
 
 
 @pytest.mark.parametrize(

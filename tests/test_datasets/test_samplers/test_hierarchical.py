@@ -31,14 +31,15 @@ def test_a_batch_holds_its_super_classes_in_equal_parts(super_classes_per_batch:
 
 
 def test_an_epoch_has_as_many_batches_as_can_be():
-    # Of two classes: 'sea' 4 rows of 2 x 2 images, 'water' 4, 'land' 3; in twos makes 5 batches.
-    assert len(hierarchical()) == 5
-    # All three families with 3 rows each, so that two of three families make 4 batches of 4.5.
-    even = HierarchicalSampler(default_sampler((6,) * 6), 8, 2)
-    assert len(even) == 4
-    # A family with most of the images waits for the others: (1 + 1) batches.
-    uneven = HierarchicalSampler(default_sampler((2, 40, 40, 2, 2, 2)), 8, 2)
-    assert len(uneven) == 2
+    for counts, batches in (
+        # Of two classes: 'sea' 4 rows of 2 x 2 images, 'water' 4, 'land' 3; in twos 5 batches.
+        ((9, 9, 12, 8, 7, 16), 5),
+        # Three families with 3 rows each, of which two make 4 batches of 4.5.
+        ((6,) * 6, 4),
+        # A family with most of the images waits for the others: (1 + 1) batches.
+        ((2, 40, 40, 2, 2, 2), 2),
+    ):
+        assert len(HierarchicalSampler(default_sampler(counts), 8, 2)) == batches
 
 
 @pytest.mark.parametrize('world_size', [2, 3])
@@ -105,13 +106,12 @@ def test_impossible_hierarchies_are_refused(
         HierarchicalSampler(sampler, **{'batch_size': 16, 'm': 4, **options})
 
 
-def test_super_classes_of_too_few_classes_are_left_out_on_demand():
-    with (
-        mock.patch.object(class_images, 'print_log') as log,
-        mock.patch.object(hierarchical_module, 'print_log', log),
-    ):
-        sampler = default_sampler((8, 8, 8, 8, 8, 3))
-        sampler = HierarchicalSampler(sampler, 16, 4, small_classes='skip')
+def test_super_classes_of_too_few_classes_are_left_out_on_demand(monkeypatch: pytest.MonkeyPatch):
+    sampler = default_sampler((8, 8, 8, 8, 8, 3))
+    log = mock.Mock()
+    monkeypatch.setattr(class_images, 'print_log', log)
+    monkeypatch.setattr(hierarchical_module, 'print_log', log)
+    sampler = HierarchicalSampler(sampler, 16, 4, small_classes='skip')
     classes, super_classes, epoch = (call.args[0] for call in log.call_args_list)
     assert '1 of 6 classes' in classes and '1 of 3 super-classes' in super_classes
     assert '32 of 43 images' in epoch

@@ -13,16 +13,11 @@ from dva_mm.datasets.samplers.steps import count_steps, draw_steps
 def longest_schedule(counts: tuple[int, ...], per_step: int) -> int:
     """The most steps, by trying all choices of bins for the first step."""
     filled = [i for i, count in enumerate(counts) if count]
-    return max(
-        (
-            1
-            + longest_schedule(
-                tuple(sorted(count - (i in chosen) for i, count in enumerate(counts))), per_step
-            )
-            for chosen in itertools.combinations(filled, per_step)
-        ),
-        default=0,
-    )
+    lengths = [0]
+    for chosen in itertools.combinations(filled, per_step):
+        left = tuple(sorted(count - (i in chosen) for i, count in enumerate(counts)))
+        lengths.append(1 + longest_schedule(left, per_step))
+    return max(lengths)
 
 
 @pytest.mark.parametrize('per_step', [1, 2, 3])

@@ -27,6 +27,15 @@ def most_triplets(counts: tuple[int, ...]) -> int:
     return best
 
 
+def draw_and_check(counts: tuple[int, ...], number: int, seed: int | tuple) -> None:
+    rng = np.random.default_rng(seed)
+    positive, negative = draw_triplets(np.array(counts), number, rng)
+    assert len(positive) == len(negative) == number
+    assert (positive != negative).all()
+    spent = Counter(positive.tolist() * 2 + negative.tolist())
+    assert all(spent[i] <= count for i, count in enumerate(counts)), (counts, number)
+
+
 def test_triplets_are_counted_right_and_all_of_them_can_be_drawn():
     checked = 0
     for size, largest in ((1, 9), (2, 10), (3, 8), (4, 5)):
@@ -34,24 +43,15 @@ def test_triplets_are_counted_right_and_all_of_them_can_be_drawn():
             most = count_triplets(np.array(counts))
             assert most == most_triplets(counts), counts
             for number in range(1, most + 1):
-                rng = np.random.default_rng((checked, number))
-                positive, negative = draw_triplets(np.array(counts), number, rng)
-                assert len(positive) == len(negative) == number
-                assert (positive != negative).all()
-                spent = Counter(positive.tolist() * 2 + negative.tolist())
-                assert all(spent[i] <= count for i, count in enumerate(counts)), (counts, number)
+                draw_and_check(counts, number, (checked, number))
             checked += 1
     assert checked == 9 + 55 + 120 + 70
 
 
 @pytest.mark.parametrize('counts', [(40, 3, 4), (9, 9), (30, 30, 1), (25, 24, 2, 2)])
 def test_triplets_of_unbalanced_classes(counts: tuple[int, ...]):
-    most = count_triplets(np.array(counts))
     for seed in range(50):
-        positive, negative = draw_triplets(np.array(counts), most, np.random.default_rng(seed))
-        assert (positive != negative).all()
-        spent = Counter(positive.tolist() * 2 + negative.tolist())
-        assert all(spent[i] <= count for i, count in enumerate(counts))
+        draw_and_check(counts, count_triplets(np.array(counts)), seed)
 
 
 def test_few_triplets_are_drawn_from_all_classes():
@@ -90,11 +90,8 @@ def test_the_set_of_triplets_does_not_depend_on_epoch_or_ranks():
         assert len(batches) == 2
         assert as_triplets(batches) < fixed
     assert as_triplets(triplets(batch_size=3, seed=6)) != fixed
-
-
-def test_the_largest_set_of_triplets_can_be_had():
-    sampler = FixedSetOfTriplets(default_sampler((20, 3, 4)), 3, 7)
-    assert len(as_triplets(sampler)) == 7
+    largest = FixedSetOfTriplets(default_sampler((20, 3, 4)), 3, 7)
+    assert len(as_triplets(largest)) == 7
 
 
 @pytest.mark.parametrize(
