@@ -40,7 +40,7 @@ def cache_boxes(
     num_workers: int = 0,
     shard: tuple[int, int] = (0, 1),
 ) -> bool:
-    """Find each image's box and write the file of boxes.
+    """Find each image's box, write the file of boxes, and return whether all shards are done.
 
     Where the source finds nothing, the entry is the whole image, score 0, source 'fallback'.
 
@@ -52,9 +52,6 @@ def cache_boxes(
         batch_size: Images a forward. Defaults to 32.
         num_workers: Processes that read images. Defaults to 0: this one.
         shard: (I, N): take every N-th image from the I-th on, I from 0. Defaults to (0, 1).
-
-    Returns:
-        Whether ``out`` is complete: False while other shards are at work.
 
     Raises:
         ValueError: If ``out`` or a partial file was made with other options or for other images,
@@ -105,9 +102,7 @@ def cache_boxes(
 def make_entry(
     image: str, size: tuple[int, int], detection: Detection | None, source: str
 ) -> BoxEntry:
-    """The entry of a detection, rounded and cut to the image.
-
-    A fallback where nothing is left of the box, such as of one that rounds to no width.
+    """The entry of a detection, rounded and cut to the image; a fallback where nothing is left.
 
     >>> make_entry('a.jpg', (20, 10), Detection((-3, 1, 9, 8), score=0.5), 'mine').box
     (0.0, 1.0, 9.0, 8.0)

@@ -25,10 +25,8 @@ class Detection(NamedTuple):
 class BoxSource(Protocol):
     """A source finds at most one box an image. It is registered in mmpretrain's TASK_UTILS.
 
-    OpenMMLab keeps there what is no module of the trained model and no transform of a pipeline,
-    such as assigners. The options are the constructor's; those of :data:`GIVEN` the command gives:
-    ``encoder`` and ``data_preprocessor``, which are configs, ``records`` (the images, with
-    annotations) and ``device``.
+    Its options are the constructor's; the command gives those of :data:`GIVEN`: the configs of
+    ``encoder`` and ``data_preprocessor``, the annotated ``records``, and the ``device``.
     """
 
     source: str

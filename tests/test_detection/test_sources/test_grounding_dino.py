@@ -2,6 +2,7 @@
 
 import sys
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -114,26 +115,18 @@ def test_what_is_not_found_is_a_fallback_in_the_file(
     )
 
 
-@pytest.mark.parametrize('prompt', ['a bird', 'A bird.', 'a bird. ', '', '.', ['a cat', 'a dog.']])
-def test_a_prompt_of_another_form_is_refused(prompt: str):
-    with pytest.raises(ValueError, match='prompt'):
-        GroundingDINO(prompt)
-
-
-@pytest.mark.parametrize('name', ['box_threshold', 'text_threshold'])
-@pytest.mark.parametrize('value', [-0.1, 1, 35, float('nan')])
-def test_a_threshold_out_of_range_is_refused(name: str, value: float):
-    with pytest.raises(ValueError, match=f'{name} .*{value}'):
-        GroundingDINO('a bird.', **{name: value})
-
-
-def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
+def test_prompts_of_another_form_thresholds_and_absent_models_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for prompt in ('a bird', 'A bird.', 'a bird. ', '', '.', ['a cat', 'a dog.']):
+        with pytest.raises(ValueError, match='prompt'):
+            GroundingDINO(prompt)
+    for name, value in product(('box_threshold', 'text_threshold'), (-0.1, 1, 35, float('nan'))):
+        with pytest.raises(ValueError, match=f'{name} .*{value}'):
+            GroundingDINO('a bird.', **{name: value})
+    if find_spec('transformers'):
+        with pytest.raises(RuntimeError, match=tmp_path.name):
+            GroundingDINO('a bird.', str(tmp_path))
     monkeypatch.setitem(sys.modules, 'transformers', None)
     with pytest.raises(ImportError, match=r'dva_mm\[detector\]'):
         GroundingDINO('a bird.')
-
-
-@needs_transformers
-def test_a_folder_without_a_detector_is_named(tmp_path: Path):
-    with pytest.raises(RuntimeError, match=tmp_path.name):
-        GroundingDINO('a bird.', str(tmp_path))
