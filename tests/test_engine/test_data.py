@@ -82,7 +82,7 @@ def test_an_unknown_option_is_refused_with_the_nearest(config_file: Path, option
     merge_options(cfg, {meant: cfg.get(meant)})
 
 
-def test_the_classes_are_counted(config_file: Path):
+def test_the_classes_are_counted(config_file: Path, ten: str):
     for classes in (None, 3):
         cfg = load_config(config_file)
         merge_options(cfg, {'model.head.num_classes': classes})
@@ -91,6 +91,11 @@ def test_the_classes_are_counted(config_file: Path):
     cfg.model.head.num_classes = 5
     with pytest.raises(ValueError, match='num_classes is 5.* 3 classes'):
         check_datasets(cfg)
+    for share, number in ((0, 5), (0.34, 3)):  # without those that are held out
+        cfg = load_config(config_file)
+        merge_options(cfg, dict(data_root=ten, val_classes=share))
+        check_datasets(cfg)
+        assert cfg.model.head.num_classes == number
 
 
 @pytest.mark.parametrize(
