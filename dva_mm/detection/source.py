@@ -71,14 +71,13 @@ def find_source(detector: dict) -> type[BoxSource]:
         known = sorted(key for key, each in TASK_UTILS.module_dict.items() if _is_source(each))
         raise ValueError(f'--detector type={name} is no source of boxes{_nearest(name, known)}')
     parameters = inspect.signature(found).parameters
-    own = [key for key in parameters if key not in GIVEN]
-    for option in detector:
-        if option != 'type' and option not in parameters:
-            raise ValueError(
-                f'--detector type={name} has no option {option}{_nearest(option, own)}'
-            )
-    for option in own:
-        if parameters[option].default is inspect.Parameter.empty and option not in detector:
+    own = {key: each.default for key, each in parameters.items() if key not in GIVEN}
+    for option in sorted(detector.keys() - {'type', *parameters}):
+        raise ValueError(
+            f'--detector type={name} has no option {option}{_nearest(option, list(own))}'
+        )
+    for option, default in own.items():
+        if default is inspect.Parameter.empty and option not in detector:
             raise ValueError(f'--detector type={name} needs {option}=...')
     return found
 

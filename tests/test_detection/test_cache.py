@@ -158,27 +158,21 @@ def test_a_shard_that_does_not_exist_is_refused(paths, root: Path, out: Path, sh
         cache_boxes(Corner(), root, paths, out, shard=shard)
 
 
-@pytest.mark.parametrize('content', [b'', b'no image', b'P5 20000 20000 255 ', None])
-def test_an_image_that_cannot_be_read_is_named(paths, root: Path, out: Path, content):
-    """Empty, no image, more pixels than any loader decodes, truncated."""
-    paths[2].write_bytes(paths[2].read_bytes()[:40] if content is None else content)
+def test_an_image_that_cannot_be_read_is_named(paths, root: Path, out: Path):
+    paths[2].write_bytes(b'no image')
     with pytest.raises(ValueError, match=r'a/2.png.*take it out'):
         cache_boxes(Corner(), root, paths, out)
 
 
-@pytest.mark.parametrize('extra', ['exif', 'xmp'])
-def test_a_photograph_is_turned_as_in_training(root: Path, out: Path, extra: str):
+def test_a_photograph_is_turned_as_in_training(root: Path, out: Path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    turn = dict(exif=exif) if extra == 'exif' else dict(xmp=b'<x tiff:Orientation="6"/>')
     root.mkdir()
-    Image.new('RGB', (20, 10)).save(root / 'a.jpg', **turn)
-    size = (10, 20) if extra == 'exif' else (20, 10)  # OpenCV does not look at XMP
+    Image.new('RGB', (20, 10)).save(root / 'a.jpg', exif=exif)
     source = Corner()
     cache_boxes(source, root, [root / 'a.jpg'], out)
-    assert source.seen == [size]
-    box = load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')]
-    assert box == (0, 0, size[0] / 2, size[1] / 2)
+    assert source.seen == [(10, 20)]
+    assert load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 5, 10)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from dva_mm.datasets.box_file import read_box_file
-from dva_mm.detection.cache import cache_boxes
 from dva_mm.detection.sources.grounding_dino import GroundingDINO, best_boxes
 
 needs_transformers = pytest.mark.skipif(
@@ -90,29 +88,6 @@ def test_a_batch_gives_what_its_images_give_alone(dino_folder: Path, pictures: l
         assert x1 < x2 and y1 < y2 and x1 < sizes[index][0] and y1 < sizes[index][1]
         assert 0 < found.score <= 1
     assert detector.detect(inputs, sizes) == together  # no dropout
-
-
-@needs_transformers
-def test_what_is_not_found_is_a_fallback_in_the_file(
-    dino_folder: Path, pictures: list[Path], tmp_path: Path
-):
-    everything = GroundingDINO('a bird.', str(dino_folder), box_threshold=0.0)
-    inputs = [everything.prepare(picture) for picture in pictures]
-    scores = [found.score for found in everything.detect(inputs, SIZES)]
-    cache_boxes(everything, tmp_path, pictures, tmp_path / 'all.jsonl', batch_size=3)
-    entries = read_box_file(tmp_path / 'all.jsonl')[1]
-    assert [entries[f'{i}.png'].source for i in range(4)] == ['grounding-dino'] * 4
-    assert [entries[f'{i}.png'].score for i in range(4)] == pytest.approx(scores, abs=1e-5)
-    least = (max(scores) + sorted(scores)[-2]) / 2
-    surest = GroundingDINO('a bird.', str(dino_folder), box_threshold=least)
-    cache_boxes(surest, tmp_path, pictures, tmp_path / 'one.jsonl', batch_size=3)
-    header, entries = read_box_file(tmp_path / 'one.jsonl')
-    for index, score in enumerate(scores):
-        source = 'grounding-dino' if score == max(scores) else 'fallback'
-        assert entries[f'{index}.png'].source == source
-    assert header['options'] == dict(
-        model=str(dino_folder), prompt='a bird.', box_threshold=least, text_threshold=0.25
-    )
 
 
 def test_prompts_of_another_form_thresholds_and_absent_models_are_refused(
