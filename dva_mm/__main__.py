@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> int | None:
     rank = next((int(rank) for rank in ranks if rank), None)  # None: the only process
     if rank:
         warnings.simplefilter('ignore')  # the first process shows them
-    quieten(MMLogger.get_current_instance())
+    if not {'-h', '--help'} & {*rest}:  # a logger imports torch
+        quieten(MMLogger.get_current_instance())
     try:
         module, _, function = COMMANDS[command][0].partition(':')
         return getattr(import_module(module), function)(rest)

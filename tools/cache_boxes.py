@@ -1,6 +1,8 @@
 """Write each image's box into a file: tools/cache_boxes.py CONFIG --detector type=PatchPCA"""
 
-from dva_mm.detection.run import main
+import sys
+
+from dva_mm.__main__ import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main(['boxes', *sys.argv[1:]]))

@@ -2,7 +2,7 @@
 
 import sys
 
-from dva_mm.prepare.run import main
+from dva_mm.__main__ import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(['prepare', *sys.argv[1:]]))
