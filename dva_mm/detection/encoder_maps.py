@@ -20,16 +20,14 @@ from .source import Detection
 class EncoderMaps:
     """What the sources that look through a frozen encoder share.
 
-    An image is resized to the encoder's input, without cropping, so that the patch grid maps back
-    to it linearly.
+    An image is resized to the encoder's input without cropping: the patch grid maps back linearly.
 
     Args:
         encoder: Config of a FrozenViT; it is built without what would train in it.
         data_preprocessor: Config of the retriever's preprocessor, which normalises.
         saliency: (encoder, images (B, 3, H, W)) -> maps (B, h, w).
         keep: Share of the map to keep, see :func:`~dva_mm.detection.map_box.map_box`.
-        img_size: Input of the encoder; a larger one gives a finer grid. None keeps the config's.
-            Defaults to None.
+        img_size: Input of the encoder, larger for a finer grid. Defaults to the config's.
         device: Where to compute. Defaults to 'cpu'.
 
     Raises:

@@ -32,9 +32,8 @@ class GroundingDINO:
         device: Where to compute. Defaults to 'cpu'.
 
     Raises:
-        ImportError: If transformers is not installed.
         ValueError: If the prompt has another form, or a threshold is out of range.
-        RuntimeError: If the model cannot be loaded.
+        ImportError, RuntimeError: If transformers or the model cannot be loaded.
 
     >>> GroundingDINO('A bird')
     Traceback (most recent call last):
@@ -89,22 +88,18 @@ class GroundingDINO:
         alike = defaultdict(list)
         for index, pixels in enumerate(inputs):
             alike[pixels['pixel_values'].shape].append(index)
-        detections: list[Detection | None] = [None] * len(inputs)
+        detections: dict[int, Detection | None] = {}
         for indices in alike.values():
             batch = dict(self.processor(text=[self.prompt] * len(indices), return_tensors='pt'))
             for name in inputs[indices[0]]:
                 batch[name] = torch.stack([inputs[index][name] for index in indices])
             batch = {name: values.to(self.device) for name, values in batch.items()}
+            outputs, shown = self.model(**batch), [sizes[index] for index in indices]
             found = best_boxes(
-                self.processor,
-                self.model(**batch),
-                batch['input_ids'],
-                [sizes[index] for index in indices],
-                **self.thresholds,
+                self.processor, outputs, batch['input_ids'], shown, **self.thresholds
             )
-            for index, detection in zip(indices, found, strict=True):
-                detections[index] = detection
-        return detections
+            detections.update(zip(indices, found, strict=True))
+        return [detections[index] for index in range(len(inputs))]
 
 
 def _pixels(path: Path, image_processor: Callable) -> dict[str, Tensor]:
