@@ -29,17 +29,11 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int | None:
-    """Run a command and turn a user's mistake into one line.
-
-    Args:
-        argv: The command and its arguments. Default: the command line.
+    """Run a command (default: the command line's) and turn a user's mistake into one line.
 
     Returns:
         The exit code: the command's own, 2 after a ValueError or FileNotFoundError (with
         DVA_MM_TRACEBACK=1 these are raised), 130 after Ctrl-C.
-
-    Raises:
-        SystemExit: 0 after a request for help, 2 for an unknown command or argument.
 
     >>> main(['publish', 'gone.pth', 'gone.txt'])
     2
@@ -60,7 +54,8 @@ def main(argv: list[str] | None = None) -> int | None:
     rank = next((int(rank) for rank in ranks if rank), None)  # None: the only process
     if rank:
         warnings.simplefilter('ignore')  # the first process shows them
-    quieten(MMLogger.get_current_instance())
+    if not {'-h', '--help'} & {*rest}:  # a logger imports torch
+        quieten(MMLogger.get_current_instance())
     try:
         module, _, function = COMMANDS[command][0].partition(':')
         return getattr(import_module(module), function)(rest)

@@ -6,12 +6,12 @@ from mmengine.config import DictAction
 
 from dva_mm.config import find_config
 
-PATHS = ('data_root', 'work_dir')
+TEXTS = ('data_root', 'work_dir', 'prompt', 'model')
 """Fields, also nested ones, whose values are taken as they stand."""
 
 
 class ConfigOptions(DictAction):
-    """MMEngine's ``KEY=VALUE`` options, which leave the spaces in texts and the commas in paths.
+    """MMEngine's ``KEY=VALUE`` options, with the spaces of all texts and the commas of TEXTS.
 
     >>> parser = argparse.ArgumentParser()
     >>> _ = parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
@@ -27,7 +27,7 @@ class ConfigOptions(DictAction):
         options = getattr(namespace, self.dest)
         for key, text in (pair.split('=', maxsplit=1) for pair in values):
             text = text.strip('\'"')
-            if key.rpartition('.')[2] in PATHS or options[key] == text.replace(' ', ''):
+            if key.rpartition('.')[2] in TEXTS or options[key] == text.replace(' ', ''):
                 options[key] = text
 
 

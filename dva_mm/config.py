@@ -20,8 +20,7 @@ def config_path(name: str) -> str:
     """Return the absolute path of a config shipped with this package.
 
     Args:
-        name: A path below the shipped ``configs`` folder, such as ``'dva_vit_cub.py'`` or
-            ``'_base_/default_runtime.py'``, with or without ``'dva_mm::'`` in front.
+        name: A path below the shipped ``configs`` folder, with or without ``'dva_mm::'`` in front.
 
     Raises:
         FileNotFoundError: No shipped config has that name.
@@ -69,17 +68,13 @@ def _check_exists(path: Path, wanted: str) -> None:
 
 
 def load_config(filename: str | Path) -> Config:
-    """Load a config whose bases may be configs of this package.
+    """Load a config as :meth:`mmengine.config.Config.fromfile` does, also one of this package.
 
-    MMEngine's own ``'package::file'`` bases know the OpenMMLab packages alone. Here a ``.py``
-    config, or any of its bases, may also say ``_base_ = ['dva_mm::dva_vit_cub.py']``. Everything
-    else is as in :meth:`mmengine.config.Config.fromfile`.
+    MMEngine knows ``'package::file'`` bases of OpenMMLab's packages alone. Here a ``.py`` config,
+    or any of its bases, may also say ``_base_ = ['dva_mm::dva_vit_cub.py']``.
 
     Args:
         filename: Path of a config, or ``'dva_mm::NAME.py'`` for one shipped with this package.
-
-    Returns:
-        The merged config; its ``filename`` is the file that was asked for.
 
     Raises:
         FileNotFoundError: The config or one of its bases does not exist.

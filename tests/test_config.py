@@ -28,7 +28,6 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A downstream folder, away from the package."""
     return tmp_path / 'my project'
 
 
@@ -43,32 +42,24 @@ def test_a_shipped_base_equals_the_same_base_by_path(shipped: Path, project: Pat
     body = "model = dict(width=16)\nhook = dict(_delete_=True, type='B')\n"
     child = write(project / 'child.py', f'_base_ = {base}\n{body}')
     twin = write(project / 'twin.py', f'_base_ = {str(shipped / "shipped.py")!r}\n{body}')
-
     cfg = load_config(child)
-
     assert cfg.to_dict() == Config.fromfile(twin).to_dict()
     assert cfg.model == dict(type='M', width=16, depth=2)
     assert cfg.hook == dict(type='B')
     assert cfg.demo == f'{shipped.as_posix()}/demo/x.safetensors'
     assert cfg.filename == str(child)
-
-
-def test_a_shipped_config_loads_by_name_alone(shipped: Path):
     cfg = load_config('dva_mm::shipped.py')
-    assert cfg.filename == str(shipped / 'shipped.py')
-    assert cfg.seed == 1
+    assert (cfg.filename, cfg.seed) == (str(shipped / 'shipped.py'), 1)
 
 
 def test_bases_are_followed_through_other_folders(shipped: Path, project: Path):
     write(project / 'common' / 'data.py', "folder = '{{ fileDirname }}'\n")
-    write(
-        project / 'common' / 'mid.py',
-        "_base_ = ['dva_mm::shipped.py', './data.py']\nmid = '{{fileBasenameNoExtension}}'\n",
-    )
+    bases = ['dva_mm::shipped.py', './data.py', 'mmpretrain::_base_/schedules/imagenet_bs256.py']
+    mid = f"_base_ = {bases}\nmid = '{{{{fileBasenameNoExtension}}}}'\n"
+    write(project / 'common' / 'mid.py', mid)
     child = write(project / 'deep' / 'child.py', "_base_ = '../common/mid.py'\nseed = 2\n")
-
     cfg = load_config(str(child))
-
+    assert cfg.auto_scale_lr.base_batch_size == 256
     assert cfg.folder == (project / 'common').as_posix()
     assert (cfg.mid, cfg.seed, cfg.model.width) == ('mid', 2, 8)
 
@@ -99,17 +90,15 @@ def test_environment_variables_are_replaced_in_bases_and_fields(
     assert cfg.env_variables == {'DVA_MM_TEST_BASE': 'dva_mm::shipped.py'}
 
 
-def test_a_dump_loads_without_this_package(shipped: Path, project: Path):
-    child = write(project / 'child.py', "_base_ = 'dva_mm::shipped.py'\nseed = 3\n")
+def test_a_dump_loads_without_this_package_and_the_text_shows_the_files(
+    shipped: Path, project: Path
+):
+    body = "# été\n_base_ = 'dva_mm::shipped.py'  # here\nname = '{{ fileBasename }}'\n"
+    child = write(project / 'child.py', body)
     cfg = load_config(child)
     cfg.dump(project / 'dump.py')
     assert Config.fromfile(project / 'dump.py').to_dict() == cfg.to_dict()
-
-
-def test_the_text_shows_the_files_and_no_temporary_one(shipped: Path, project: Path):
-    body = "# été\n_base_ = 'dva_mm::shipped.py'  # here\nname = '{{ fileBasename }}'\n"
-    child = write(project / 'child.py', body)
-    text = load_config(child).text
+    text = cfg.text
     assert f'{child}\n{body}' in text
     assert f'{shipped / "shipped.py"}\n' in text
     assert tempfile.gettempdir() not in text.replace(str(project.parent), '')
@@ -134,16 +123,6 @@ def test_other_configs_load_as_mmengine_loads_them(
     assert (cfg.to_dict(), cfg.text, cfg.filename) == (twin.to_dict(), twin.text, 'child.py')
     assert load_config(child).b == project.as_posix()
     assert load_config('expression.py').to_dict() == dict(a=1, b=3)
-
-
-def test_bases_of_other_packages_are_left_to_mmengine(shipped: Path, project: Path):
-    child = write(
-        project / 'child.py',
-        "_base_ = ['dva_mm::shipped.py', 'mmpretrain::_base_/schedules/imagenet_bs256.py']\n",
-    )
-    cfg = load_config(child)
-    assert cfg.auto_scale_lr.base_batch_size == 256
-    assert cfg.seed == 1
 
 
 @pytest.mark.parametrize(

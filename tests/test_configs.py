@@ -70,10 +70,6 @@ def batch(cfg: Config, loader: str, image: str) -> dict:
     return default_collate(items)
 
 
-def test_there_are_configs():
-    assert 'dva_vit_cub.py' in CONFIGS and 'ica_vit_folder.py' in CONFIGS
-
-
 def test_the_encoder_is_one_whose_weights_can_be_had(cfg: Config):
     backbone = cfg.model.backbone
     if backbone.type == 'FrozenViT' and isinstance(backbone.arch, str):
@@ -124,8 +120,7 @@ def test_the_data_sets_are_asked_for_by_root_and_split(cfg: Config):
             known = {'type', 'data_root', 'reader', 'protocol', 'split', 'pipeline'}
             assert set(dataset) <= known | ({'boxes'} if training else set())
 
-
-def test_the_fill_of_opa_is_what_the_preprocessor_subtracts(cfg: Config):
+    # The fill of OPA is what the preprocessor subtracts.
     steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
     if 'OPA' in steps:
         opa = TRANSFORMS.build(steps['OPA'])

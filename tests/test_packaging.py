@@ -44,21 +44,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (cache / 'left_behind.cpython-311.pyc').touch()
     (checkout / 'tests').mkdir()
     (checkout / 'tests' / '__init__.py').touch()
-    poison = folder / 'poison'
-    poison.mkdir()
-    (poison / 'torch.py').write_text("raise ImportError('building imports torch')")
+    (folder / 'poison').mkdir()
+    (folder / 'poison' / 'torch.py').write_text("raise ImportError('building imports torch')")
     for step in (
         ['pip', 'wheel', '--no-deps', '--no-build-isolation', '-w', str(folder / 'direct'), '.'],
         ['build', '--no-isolation', '--outdir', str(folder / 'dist')],
     ):
-        run([sys.executable, '-m', *step], cwd=checkout, PYTHONPATH=str(poison))
+        run([sys.executable, '-m', *step], cwd=checkout, PYTHONPATH=str(folder / 'poison'))
     return folder
-
-
-@pytest.fixture(scope='module')
-def wheel(built: Path) -> Path:
-    (wheel,) = built.glob('dist/*.whl')
-    return wheel
 
 
 def run(command: list[str], cwd: Path, **variables: str) -> str:
@@ -130,24 +123,20 @@ def test_an_editable_install_works_beside_the_clone(built: Path, tmp_path: Path)
     assert (tmp_path / 'bin' / 'dva-mm').is_file()
 
 
-def test_an_installed_package_is_inherited_from_trained_and_tested(wheel: Path, tmp_path: Path):
+def test_an_installed_package_is_inherited_from_trained_and_tested(built: Path, tmp_path: Path):
+    (wheel,) = built.glob('dist/*.whl')
     site, project = tmp_path / 'site', tmp_path / 'project'
     project.mkdir()
     pip = [sys.executable, '-m', 'pip', 'install', '--no-index', '--no-deps', '--no-compile']
     run([*pip, '--target', str(site), str(wheel)], cwd=tmp_path)
     (project / 'mine.py').write_text(DOWNSTREAM)
     dva = [sys.executable, '-m', 'dva_mm']
-
     output = run([*dva, 'train', 'mine.py', '--work-dir', 'run'], project, PYTHONPATH=str(site))
-
     assert f'dva_mm comes from {site / "dva_mm" / "__init__.py"}' in output
     checkpoint = project / 'run' / 'epoch_1.pth'
     assert checkpoint.is_file(), output
-    output = run(
-        [*dva, 'test', 'mine.py', str(checkpoint), '--work-dir', 'tested'],
-        cwd=project,
-        PYTHONPATH=str(site),
-    )
+    test = [*dva, 'test', 'mine.py', str(checkpoint), '--work-dir', 'tested']
+    output = run(test, project, PYTHONPATH=str(site))
     assert 'recall@1' in output.lower()
 
 

@@ -42,8 +42,7 @@ class Species:
 def make_species(count: int, distance: int = 3) -> list[Species]:
     """Choose ``count`` species, any two of which differ in at least ``distance`` of the five parts.
 
-    The candidates come in one fixed shuffled order: among 30 species, each half has every kind of
-    every part. ValueError if so many species that far apart are not found.
+    Of 30, each half has every kind of every part. ValueError if so many are not found.
 
     >>> make_species(1)
     [Species(wing='patch', crest='peaked', beak='hook', tail='forked', belly='bars')]
@@ -144,13 +143,9 @@ def draw_bird(
     size: tuple[int, int],
     scale: tuple[float, float] = (0.48, 0.64),
 ) -> Drawing:
-    """Draw one picture of one bird.
+    """Draw one picture, (width, height) = ``size``, of one bird; ``rng`` decides all but its parts.
 
-    Args:
-        species: The parts to draw.
-        rng: The only source of chance: pose, place, scale, colours, light and scene.
-        size: Width and height, pixels.
-        scale: Least and greatest length of a unit, as a share of the picture's height.
+    A unit is between the two shares ``scale`` of the picture's height long.
 
     >>> drawing = draw_bird(make_species(1)[0], np.random.default_rng(0), size=(160, 128))
     >>> drawing.picture.shape

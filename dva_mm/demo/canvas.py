@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 SUPERSAMPLE = 2
-SCENES = ('sky', 'meadow', 'forest', 'dusk', 'lake')
 _SKIES = {  # top and bottom RGB of the vertical gradient
     'sky': ((126, 182, 226), (222, 236, 244)),
     'meadow': ((168, 208, 222), (196, 214, 142)),
@@ -20,6 +19,7 @@ _SKIES = {  # top and bottom RGB of the vertical gradient
     'dusk': ((118, 98, 150), (246, 192, 148)),
     'lake': ((176, 208, 224), (98, 150, 178)),
 }
+SCENES = tuple(_SKIES)
 _FOLIAGE = ((74, 128, 66), (112, 152, 62), (150, 166, 74), (188, 140, 62), (58, 104, 84))
 _BLOSSOM = ((228, 98, 104), (244, 202, 88), (240, 236, 226), (196, 134, 196), (232, 150, 82))
 
@@ -79,17 +79,21 @@ class Canvas:
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self.size = size
+        self.size, self.marking = size, False
         width, height = size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE
         self.image = np.zeros((height, width, 3), np.uint8)
         self.mask = np.zeros((height, width), np.uint8)
-        self.marking = False
-        self.place((size[0] / 2, size[1] / 2), size[1] / 2)
+        self.place_middle()
 
     def place(self, centre: Point, scale: float, angle: float = 0.0, flip: bool = False) -> None:
         """Put the unit coordinates' origin at ``centre`` (pixels); one unit is ``scale`` pixels."""
         self._centre, self._scale = np.asarray(centre) * SUPERSAMPLE, scale * SUPERSAMPLE
         self._angle, self._flip = angle, flip
+
+    def place_middle(self) -> None:
+        """Put the origin in the middle of the picture; one unit is half its height."""
+        width, height = self.size
+        self.place((width / 2, height / 2), height / 2)
 
     @property
     def scale(self) -> float:
@@ -163,8 +167,7 @@ def paint_pattern(
 ) -> None:
     """Cover the polygon ``region``, (N, 2) units, with marks ``step`` units apart.
 
-    ``pattern`` is 'plain' (nothing), 'spots', 'bars' across the direction ``angle`` (radians), or
-    'streaks', dashes along it.
+    These are 'spots', 'bars' across ``angle`` (radians), 'streaks' along it, or none: 'plain'.
     """
     if pattern == 'plain':
         return
@@ -173,9 +176,8 @@ def paint_pattern(
     with canvas.inside(region):
         for row, v in enumerate(ticks):
             if pattern == 'bars':
-                canvas.stroke(
-                    rotate([[v, -reach], [v, reach]], angle) + centre, colour, step * 0.42
-                )
+                bar = rotate([[v, -reach], [v, reach]], angle) + centre
+                canvas.stroke(bar, colour, step * 0.42)
                 continue
             for u in ticks + (row % 2) * step / 2:
                 spot = rotate([[u, v]], angle)[0] + centre
@@ -196,9 +198,8 @@ def _leaf(canvas: Canvas, stem: np.ndarray, angle: float, length: float, colour:
 
 def paint_scene(canvas: Canvas, rng: np.random.Generator, clutter: float = 1.0) -> None:
     """Fill the canvas with a random landscape; ``clutter`` scales how many things stand in it."""
-    width, height = canvas.size
-    aspect = width / height
-    canvas.place((width / 2, height / 2), height / 2)
+    aspect = canvas.size[0] / canvas.size[1]
+    canvas.place_middle()
     scene = SCENES[rng.integers(len(SCENES))]
     top, bottom = (np.asarray(c) + rng.normal(0, 10, 3) for c in _SKIES[scene])
     ramp = np.linspace(0, 1, canvas.image.shape[0])[:, None]
@@ -232,9 +233,8 @@ def paint_scene(canvas: Canvas, rng: np.random.Generator, clutter: float = 1.0) 
 
 def paint_sprigs(canvas: Canvas, rng: np.random.Generator, count: int) -> None:
     """Scatter ``count`` twigs with leaves, berries or blossoms over the whole picture."""
-    width, height = canvas.size
-    aspect = width / height
-    canvas.place((width / 2, height / 2), height / 2)
+    aspect = canvas.size[0] / canvas.size[1]
+    canvas.place_middle()
     for _ in range(count):
         start = rng.uniform((-aspect, -1), (aspect, 1))
         angle, length = rng.uniform(0, 6.3), rng.uniform(0.3, 0.8)

@@ -26,21 +26,16 @@ _FAMILIES = dict(cone='Finch', needle='Creeper', hook='Shrike', broad='Kingfishe
 def draw_demo(
     root: str | Path, num_species: int = 30, images_per_species: int = 24, seed: int = 0
 ) -> Path:
-    """Draw the demo birds into ``root`` in CUB-200-2011's layout, unless they are there already.
+    """Draw the demo birds into ``root`` in CUB-200-2011's layout, and return it as a path.
 
-    Written are ``images/``, ``images.txt``, ``image_class_labels.txt``, ``classes.txt``,
-    ``train_test_split.txt`` (half of each species' images is training: 1) and
-    ``bounding_boxes.txt`` (x y w h, pixels). Pictures are 160-192 x 128-160 pixels. The same
-    settings give the same pixels. 720 pictures take some seconds to half a minute.
+    Half of each species' pictures are for training. They have 160-192 x 128-160 pixels, and the
+    same settings give the same ones. 720 take some seconds to half a minute.
 
     Args:
         root: Folder of the data set; see :func:`draw_once`.
         num_species: Number of classes, at most 30. Defaults to 30.
         images_per_species: Pictures of each. Defaults to 24.
         seed: Seed of every picture. Defaults to 0.
-
-    Returns:
-        ``root`` as a path.
 
     Raises:
         ValueError: If there are not so many species, or ``root`` holds something else.
@@ -88,9 +83,8 @@ def draw_once(
 
     Args:
         root: Folder of the data set.
-        kind: What is drawn; kept with the settings.
+        kind: What is drawn; kept with ``settings``, all that the pictures depend on.
         count: Number of pictures.
-        settings: All that the pictures depend on.
         write: Fills a folder, drawing the pictures of these numbers, 0 to ``count`` - 1.
 
     Raises:

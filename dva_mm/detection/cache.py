@@ -6,12 +6,13 @@ merges them. A killed process is started again with the same command.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dva_mm.datasets.box_file import (
@@ -40,7 +41,7 @@ def cache_boxes(
     num_workers: int = 0,
     shard: tuple[int, int] = (0, 1),
 ) -> bool:
-    """Find each image's box and write the file of boxes.
+    """Find each image's box, write the file of boxes, and return whether all shards are done.
 
     Where the source finds nothing, the entry is the whole image, score 0, source 'fallback'.
 
@@ -52,9 +53,6 @@ def cache_boxes(
         batch_size: Images a forward. Defaults to 32.
         num_workers: Processes that read images. Defaults to 0: this one.
         shard: (I, N): take every N-th image from the I-th on, I from 0. Defaults to (0, 1).
-
-    Returns:
-        Whether ``out`` is complete: False while other shards are at work.
 
     Raises:
         ValueError: If ``out`` or a partial file was made with other options or for other images,
@@ -81,12 +79,8 @@ def cache_boxes(
     part = _part(out, index, count)
     done = _resume(part, header)
     todo = [image for image in images[index::count] if image not in done]
-    loader = DataLoader(
-        _Images(image_root(data_root), todo, source.prepare),
-        batch_size=batch_size,
-        num_workers=num_workers,
-        collate_fn=list,
-    )
+    read = partial(_read, root=image_root(data_root), prepare=source.prepare)  # in the workers
+    loader = DataLoader(todo, batch_size, num_workers=num_workers, collate_fn=read)
     with (
         part.open('a', encoding='utf-8') as file,
         tqdm(total=len(done) + len(todo), initial=len(done), desc=source.source) as progress,
@@ -102,26 +96,27 @@ def cache_boxes(
     return _merge(out, header, images, count)
 
 
+def _read(images: list[str], root: Path, prepare: Callable[[Path], Any]) -> list[tuple]:
+    """(relative path, (width, height), input) of each image."""
+    return [(image, image_size(root / image), prepare(root / image)) for image in images]
+
+
 def make_entry(
     image: str, size: tuple[int, int], detection: Detection | None, source: str
 ) -> BoxEntry:
-    """The entry of a detection, rounded and cut to the image.
-
-    A fallback where nothing is left of the box, such as of one that rounds to no width.
+    """The entry of a detection, rounded and cut to the image; a fallback where nothing is left.
 
     >>> make_entry('a.jpg', (20, 10), Detection((-3, 1, 9, 8), score=0.5), 'mine').box
     (0.0, 1.0, 9.0, 8.0)
     """
     width, height = size
-    fallback = BoxEntry(image, width, height, 0, 0, width, height, 0.0, FALLBACK)
-    if detection is None or clip_box(detection.box, height, width) is None:
-        return fallback
-    x1, y1, x2, y2 = (round(float(value), 2) for value in detection.box)
-    x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    if x2 <= x1 or y2 <= y1:
-        return fallback
-    score = round(float(detection.score), 6)
-    return BoxEntry(image, width, height, x1, y1, x2, y2, score, source)
+    if detection and clip_box(detection.box, height, width):
+        x1, y1, x2, y2 = (round(float(value), 2) for value in detection.box)
+        x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+        if x1 < x2 and y1 < y2:
+            score = round(float(detection.score), 6)
+            return BoxEntry(image, width, height, x1, y1, x2, y2, score, source)
+    return BoxEntry(image, width, height, 0, 0, width, height, 0.0, FALLBACK)
 
 
 def _part(out: Path, index: int, count: int) -> Path:
@@ -181,17 +176,3 @@ def _merge(out: Path, header: dict, images: list[str], count: int) -> bool:
     for part in parts:
         part.unlink(missing_ok=True)
     return True
-
-
-class _Images(Dataset):
-    """(relative path, (width, height), input) of each image."""
-
-    def __init__(self, root: Path, images: list[str], prepare: Any) -> None:
-        self.root, self.images, self.prepare = root, images, prepare
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[str, tuple[int, int], Any]:
-        path = self.root / self.images[index]
-        return self.images[index], image_size(path), self.prepare(path)

@@ -17,13 +17,7 @@ FOUND, MISSING = (255, 32, 32), (32, 96, 255)
 def choose_entries(
     entries: Sequence[BoxEntry], count: int, order: str = 'worst', seed: int = 0
 ) -> list[BoxEntry]:
-    """Some entries, the worst scores first, or drawn at random.
-
-    Args:
-        entries: All of them.
-        count: How many; fewer if there are not so many.
-        order: 'worst' (equal scores by their paths) or 'random'. Defaults to 'worst'.
-        seed: Of the random order. Defaults to 0.
+    """At most ``count`` entries, the 'worst' scores first (then by paths) or at 'random'.
 
     Raises:
         ValueError: If ``order`` is unknown, or ``count`` not positive.
@@ -46,11 +40,7 @@ def contact_sheet(
 ) -> Image.Image:
     """Each image with its box, red, or blue where it is no object's; score and file name below.
 
-    Args:
-        entries: In the order of the tiles, row by row.
-        data_root: Folder of the data set.
-        columns: Tiles a row. Defaults to 10.
-        tile: Longer side of an image in pixels. Defaults to 160.
+    A row has so many ``columns``; a ``tile`` is the longer side of an image, in pixels.
     """
     gap, text = 6, 26
     columns = min(columns, len(entries))

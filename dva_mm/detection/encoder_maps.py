@@ -1,10 +1,12 @@
 """A map over the patch grid of a frozen encoder -> one box an image."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import mmcv
 import torch
+from mmengine.utils import to_2tuple
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
@@ -18,16 +20,14 @@ from .source import Detection
 class EncoderMaps:
     """What the sources that look through a frozen encoder share.
 
-    An image is resized to the encoder's input, without cropping, so that the patch grid maps back
-    to it linearly.
+    An image is resized to the encoder's input without cropping: the patch grid maps back linearly.
 
     Args:
         encoder: Config of a FrozenViT; it is built without what would train in it.
         data_preprocessor: Config of the retriever's preprocessor, which normalises.
         saliency: (encoder, images (B, 3, H, W)) -> maps (B, h, w).
         keep: Share of the map to keep, see :func:`~dva_mm.detection.map_box.map_box`.
-        img_size: Input of the encoder; a larger one gives a finer grid. None keeps the config's.
-            Defaults to None.
+        img_size: Input of the encoder, larger for a finer grid. Defaults to the config's.
         device: Where to compute. Defaults to 'cpu'.
 
     Raises:
@@ -58,16 +58,13 @@ class EncoderMaps:
                 f'the source needs a FrozenViT, model.backbone is a {encoder.get("type")}'
             )
         data_preprocessor = dict(data_preprocessor or {})
-        frozen = {**encoder, 'tuning': None}
-        if img_size is not None:
-            frozen['img_size'] = img_size
-        self.encoder: FrozenViT = MODELS.build(frozen).to(device).eval()
+        size = {} if img_size is None else dict(img_size=img_size)
+        self.encoder = MODELS.build({**encoder, 'tuning': None, **size}).to(device).eval()
         preprocessor = {'type': 'SelfSupDataPreprocessor', **data_preprocessor}
         self.preprocessor = MODELS.build(preprocessor).to(device)
-        self.saliency = saliency
-        self.keep = keep
+        self.saliency, self.keep = saliency, keep
         info = self.encoder.encoder_info()
-        self.prepare = _ReadResized(*_pair(info['img_size']))
+        self.prepare = partial(_read_resized, size=to_2tuple(info['img_size'])[::-1])
         self.options = dict(encoder=info, data_preprocessor=data_preprocessor, keep=keep)
 
     @torch.inference_mode()
@@ -83,16 +80,10 @@ class EncoderMaps:
         ]
 
 
-class _ReadResized:
-    """Image file -> (3, height, width) uint8 in blue, green, red, as the training images are."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
-
-    def __call__(self, path: Path) -> Tensor:
-        size = self.width, self.height
-        image = mmcv.imresize(read_image(path), size, interpolation='bicubic', backend='pillow')
-        return torch.from_numpy(image).permute(2, 0, 1)
+def _read_resized(path: Path, size: tuple[int, int]) -> Tensor:
+    """An image of this (width, height), (3, H, W) uint8 in blue, green, red, as in training."""
+    image = mmcv.imresize(read_image(path), size, interpolation='bicubic', backend='pillow')
+    return torch.from_numpy(image).permute(2, 0, 1)
 
 
 def to_grid(encoder: FrozenViT, tokens: Tensor) -> Tensor:
@@ -103,10 +94,6 @@ def to_grid(encoder: FrozenViT, tokens: Tensor) -> Tensor:
     [[[1, 2], [3, 4]]]
     """
     info = encoder.encoder_info()
-    sides = zip(_pair(info['img_size']), _pair(info['patch_size']), strict=True)
+    sides = zip(to_2tuple(info['img_size']), to_2tuple(info['patch_size']), strict=True)
     height, width = (side // patch for side, patch in sides)
     return tokens[:, -height * width :].unflatten(1, (height, width))
-
-
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -18,8 +18,7 @@ def map_box(
 
     Args:
         saliency: Map over the patch grid, (h, w), non-negative.
-        width: Width in pixels of the image that the grid covers.
-        height: Its height.
+        width, height: Size in pixels of the image that the grid covers.
         keep: Share of the mass, in (0, 1).
         smooth: Take the median first; a map of which it leaves nothing is used as it is.
             Defaults to True.
@@ -66,12 +65,8 @@ def map_box(
 def contrast(saliency: np.ndarray, inside: np.ndarray) -> float:
     """How much less of a map lies outside a box than if it were spread evenly, in 0 to 1.
 
-    ``max(0, 1 - m_out / m)``, with m_out the mean of the cells outside and m that of all. It is 1
-    where nothing lies outside, and 0 for a box over the whole map or one that misses the object.
-
-    Args:
-        saliency: The map, (h, w), non-negative.
-        inside: Its cells in the box, (h, w) bool.
+    ``max(0, 1 - m_out / m)``, with m_out the mean of the cells outside and m that of all; 0 for a
+    box over the whole map. ``saliency`` is (h, w), non-negative, ``inside`` (h, w) bool.
 
     >>> contrast(np.array([[0, 6, 1, 1]]), np.array([[False, True, True, False]]))
     0.75

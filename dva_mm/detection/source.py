@@ -25,10 +25,8 @@ class Detection(NamedTuple):
 class BoxSource(Protocol):
     """A source finds at most one box an image. It is registered in mmpretrain's TASK_UTILS.
 
-    OpenMMLab keeps there what is no module of the trained model and no transform of a pipeline,
-    such as assigners. The options are the constructor's; those of :data:`GIVEN` the command gives:
-    ``encoder`` and ``data_preprocessor``, which are configs, ``records`` (the images, with
-    annotations) and ``device``.
+    Its options are the constructor's; the command gives those of :data:`GIVEN`: the configs of
+    ``encoder`` and ``data_preprocessor``, the annotated ``records``, and the ``device``.
     """
 
     source: str
@@ -73,14 +71,13 @@ def find_source(detector: dict) -> type[BoxSource]:
         known = sorted(key for key, each in TASK_UTILS.module_dict.items() if _is_source(each))
         raise ValueError(f'--detector type={name} is no source of boxes{_nearest(name, known)}')
     parameters = inspect.signature(found).parameters
-    own = [key for key in parameters if key not in GIVEN]
-    for option in detector:
-        if option != 'type' and option not in parameters:
-            raise ValueError(
-                f'--detector type={name} has no option {option}{_nearest(option, own)}'
-            )
-    for option in own:
-        if parameters[option].default is inspect.Parameter.empty and option not in detector:
+    own = {key: each.default for key, each in parameters.items() if key not in GIVEN}
+    for option in sorted(detector.keys() - {'type', *parameters}):
+        raise ValueError(
+            f'--detector type={name} has no option {option}{_nearest(option, list(own))}'
+        )
+    for option, default in own.items():
+        if default is inspect.Parameter.empty and option not in detector:
             raise ValueError(f'--detector type={name} needs {option}=...')
     return found
 

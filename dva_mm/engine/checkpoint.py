@@ -51,13 +51,9 @@ def encoder_info(model: nn.Module) -> dict[str, dict]:
 def check_encoder(model: nn.Module, checkpoint: dict, source: str = 'the checkpoint') -> None:
     """Refuse a checkpoint of another encoder or another tuning than the model's.
 
-    Args:
-        model: Model to load into.
-        checkpoint: With ``meta``, whose ``encoder`` is :func:`encoder_info` of the trained model.
-        source: Name of the checkpoint in the error. Defaults to 'the checkpoint'.
-
     Raises:
-        ValueError: With each field that differs, nested ones as ``tuning.rank``, and both values.
+        ValueError: With ``source``, each field of :func:`encoder_info` that differs from the
+            checkpoint's ``meta['encoder']`` (as ``tuning.rank``), and both values.
 
     >>> check_encoder(nn.Linear(2, 2), dict(meta=dict(encoder={})))
     """
@@ -91,17 +87,11 @@ def _fields(value: object, name: str = '') -> dict[str, object]:
 
 
 def check_tensors(saved: dict, wanted: dict, source: str) -> None:
-    """Refuse tensors that are missing, left over, of another shape or type, or not finite.
-
-    Floating-point tensors may have another width than the model's.
-
-    Args:
-        saved: Tensors of a file by name.
-        wanted: Tensors of the model by name.
-        source: Name of the file in the error.
+    """Refuse tensors of a file that the model lacks, that it lacks, or that are damaged.
 
     Raises:
-        ValueError: With the number of such tensors, and the name and fault of the first.
+        ValueError: With ``source``, how many are missing, left over, of another shape or type (but
+            for the width of floating-point numbers) or not finite, and the first one's fault.
 
     >>> import torch
     >>> check_tensors(dict(w=torch.ones(2).half()), dict(w=torch.zeros(2)), 'dva.pth')
@@ -126,7 +116,7 @@ def _fault(saved: Tensor | None, wanted: Tensor | None) -> str:
 
 @HOOKS.register_module()
 class EncoderCheckHook(Hook):
-    """Check each checkpoint that a Runner loads, and lend it the frozen tensors of the model.
+    """Check each checkpoint that a Runner loads, and lend it the model's frozen tensors.
 
     It comes before EMAHook, which needs a complete state.
 
@@ -136,29 +126,25 @@ class EncoderCheckHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check encoder, tuning and tensors, then add the frozen tensors.
+        """Check as :func:`check_encoder` and :func:`check_tensors` do, then add frozen tensors.
 
-        Raises:
-            ValueError: As :func:`check_encoder` and :func:`check_tensors` do. What else is missing
-                or left over outside of the encoder, MMEngine tells.
+        What is missing or left over outside of the encoder, MMEngine tells.
         """
         model, source = unwrap(runner.model), runner.cfg.get('load_from') or 'the checkpoint'
         check_encoder(model, checkpoint, source)
         state, own = checkpoint.get('state_dict', {}), model.state_dict()
         frozen, inside = frozen_names(model), tuple(_encoders(model))
-        names = {n for n in {**own, **state} if n.startswith(inside) and n not in frozen}
-        same = (
-            n for n in state.keys() & own.keys() if getattr(state[n], 'shape', 0) == own[n].shape
-        )
-        names |= set(same)
+        names = {n for n in state.keys() & own if getattr(state[n], 'shape', 0) == own[n].shape}
+        names |= {n for n in state.keys() | own if n.startswith(inside)}
+        names -= frozen
         check_tensors(*({n: t for n, t in s.items() if n in names} for s in (state, own)), source)
         averaged = checkpoint.get('ema_state_dict', {})
         for name in frozen:
             state[name] = own[name]
             if averaged:
                 averaged[f'module.{name}'] = own[name]
-        kept = any(isinstance(hook, EMAHook) for hook in runner.hooks)
-        if averaged and runner.cfg.get('resume') and not kept:
+        averages = any(isinstance(hook, EMAHook) for hook in runner.hooks)
+        if averaged and runner.cfg.get('resume') and not averages:
             runner.logger.warning(
                 f'{source} was saved with EMAHook: without it in custom_hooks, training goes on '
                 'from the averaged weights'
@@ -169,9 +155,9 @@ class EncoderCheckHook(Hook):
 class AdapterCheckpointHook(Hook):
     """Save what trains, without the frozen encoder.
 
-    A checkpoint holds the trainable part of the model (adapters, neck, proxies), optimiser,
-    schedulers and progress, and loads with ``torch.load``'s ``weights_only=True``. Models without
-    a frozen encoder are saved whole. It comes after EMAHook, whose average it shortens too.
+    A checkpoint holds adapters, neck, proxies, optimiser, schedulers and progress, and loads with
+    ``weights_only=True``. Models without a frozen encoder are saved whole. It comes after EMAHook,
+    whose average it shortens too.
 
     >>> hook = AdapterCheckpointHook()
     """

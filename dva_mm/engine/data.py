@@ -4,6 +4,7 @@ import inspect
 import os
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import product
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS, DefaultScope
@@ -13,8 +14,6 @@ from torch.utils.data import Dataset
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 DATA_FIELDS = ('data_root', 'protocol', 'reader', 'val_classes')
 """Options that change all data sets at once."""
-
-
 _RUNNER_READS = (  # from the config, beside its parameters
     *('runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn'),
     *('compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
@@ -22,16 +21,11 @@ _RUNNER_READS = (  # from the config, beside its parameters
 
 
 def merge_options(cfg: Config, options: dict | None) -> None:
-    """Change a config as ``--cfg-options`` does, in place.
+    """Change a config in place by values of dotted names, as ``--cfg-options`` does.
 
-    ``data_root``, ``protocol``, ``reader`` and ``val_classes`` change all data sets at once, also
-    as fields of the config itself. Of two settings of a field the later in this list holds: a data
-    set's in the config, all data sets' in the config, all data sets' in ``options``, a data set's
-    in ``options``.
-
-    Args:
-        cfg: A loaded config.
-        options: Values by dotted names, such as ``{'model.head.beta': 0.5}``.
+    :data:`DATA_FIELDS` change all data sets at once, also as fields of the config itself. Of two
+    settings the later here holds: a data set's in the config, all data sets' in the config, all
+    data sets' in ``options``, a data set's in ``options``.
 
     Raises:
         ValueError: If an option names no field of the config, MMEngine's Runner or a data set, or
@@ -86,13 +80,12 @@ def data_sets(cfg: Config, *loaders: str) -> list[ConfigDict]:
 def check_datasets(cfg: Config) -> None:
     """Read every data set of a config before anything slow starts, and count the classes.
 
-    ``num_classes`` of ``model.head``, where it is None or left out of a head that takes it, becomes
-    the training set's number of classes.
+    A head that takes ``num_classes`` gets the training set's number where it has none.
 
     Raises:
-        FileNotFoundError, ValueError: as the data set does.
-        ValueError: if ``num_classes`` is another number than the training set's, or a data set of
-            held-out classes (``split='val'``) does not fit the training set.
+        FileNotFoundError, ValueError: As the data set does.
+        ValueError: If ``num_classes`` is not the training set's, or a data set of held-out classes
+            (``split='val'``) does not fit the training set.
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
         for name in LOADERS:
@@ -125,23 +118,20 @@ def _parts(dataset: Dataset) -> list[Dataset]:
 
 def _check_held_out(loader: str, dataset: Dataset, training: Sequence[Dataset]) -> None:
     """Raise ValueError if classes that ``dataset`` holds out may be among those that train."""
-    for held_out in _parts(dataset):
+    for held_out, train_set in product(_parts(dataset), training):
         if getattr(held_out, 'split', None) != 'val':
             continue
-        for train_set in training:
-            different = []
-            for name in DATA_FIELDS:
-                values = [getattr(data, name, None) for data in (held_out, train_set)]
-                same = values
-                if name == 'data_root':
-                    same = [os.path.realpath(os.path.expanduser(value or '')) for value in values]
-                if same[0] != same[1]:
-                    different.append(f'{name} is {values[0]} and {values[1]}')
-            if different:
-                raise ValueError(
-                    f"{loader} holds out training classes (split='val'), but its data set and "
-                    f'that of train_dataloader differ: {"; ".join(different)}. So classes that '
-                    'train would validate. Set them alike: --cfg-options '
-                    f'val_classes={held_out.val_classes} (as data_root, reader and protocol) '
-                    'changes all data sets at once'
-                )
+        different = []
+        for name in DATA_FIELDS:
+            values = same = [getattr(data, name, None) for data in (held_out, train_set)]
+            if name == 'data_root':
+                same = [os.path.realpath(os.path.expanduser(value or '')) for value in values]
+            if same[0] != same[1]:
+                different.append(f'{name} is {values[0]} and {values[1]}')
+        if different:
+            raise ValueError(
+                f"{loader} holds out training classes (split='val'), but its data set and that of "
+                f'train_dataloader differ: {"; ".join(different)}. So classes that train would '
+                f'validate. Set them alike: --cfg-options val_classes={held_out.val_classes} (as '
+                'data_root, reader and protocol) changes all data sets at once'
+            )

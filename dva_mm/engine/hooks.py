@@ -15,8 +15,8 @@ from .checkpoint import unwrap
 def prepare_hooks(cfg: Config) -> None:
     """Drop hooks that MMEngine's Runner would fail on, in place.
 
-    These are entries of ``default_hooks`` that are None, which the Runner takes for its own six
-    names alone, and without ``train_cfg`` the EarlyStoppingHook.
+    These are None in ``default_hooks``, which the Runner takes for its own six names alone, and
+    without ``train_cfg`` the EarlyStoppingHook.
 
     >>> cfg = Config(dict(default_hooks=dict(frozen_baseline=None, timer=None)))
     >>> prepare_hooks(cfg)
@@ -57,10 +57,9 @@ def _share(module: torch.nn.Module) -> str:
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Make each epoch's random numbers depend on seed, epoch and rank alone.
+    """Make each epoch's random numbers depend on seed, epoch and rank alone, also when resumed.
 
-    A resumed run then repeats what an uninterrupted one does. Works on epoch-based loops; on
-    others it leaves the random numbers to MMEngine.
+    Loops that are not by epoch keep MMEngine's random numbers.
 
     >>> hook = EpochSeedHook()
     """
@@ -116,9 +115,9 @@ class NonFiniteLossHook(Hook):
 class FrozenBaselineHook(Hook):
     """Evaluate before the first step, and log the last evaluation beside it.
 
-    Adapters start at zero, so the first is the frozen encoder; prompts, a neck and other backbones
-    do not, and the log then says 'before training'. Other hooks do not see this evaluation: it is
-    no epoch's and never the best. Its scalars are named ``before_training/...``.
+    Adapters start at zero, so this is the frozen encoder; with prompts, a neck or another backbone
+    the log says 'before training'. Other hooks do not see it: it is no epoch's and never the best.
+    Its scalars are named ``before_training/...``.
 
     >>> hook = FrozenBaselineHook()
     """
@@ -137,11 +136,9 @@ class FrozenBaselineHook(Hook):
         if loaded or not isinstance(runner.val_loop, ValLoop):
             return
         model = unwrap(runner.model)
-        backbone = getattr(model, 'backbone', None)
-        starts_frozen = hasattr(backbone, 'encoder_info') and not getattr(
-            backbone, 'num_prompts', 0
-        )
-        if not starts_frozen or getattr(model, 'neck', None) is not None:
+        backbone, neck = (getattr(model, name, None) for name in ('backbone', 'neck'))
+        starts_frozen = hasattr(backbone, 'encoder_info') and neck is None
+        if not starts_frozen or getattr(backbone, 'num_prompts', 0):
             self.title = 'before training'
         runner.logger.info(f'evaluating before the first step: {self.title}')
         self.frozen = _evaluate(runner)

@@ -23,13 +23,15 @@ from .hooks import prepare_hooks
 from .publish import load_adapter
 from .resume import last_checkpoint, set_resume
 
+VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
+
 
 def train(argv: list[str] | None = None) -> None:
     """Train a config: ``dva-mm train CONFIG [options]``, with mmpretrain's options."""
     args = make_parser('train').parse_args(argv)
     cfg = _load(args)
-    if args.no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    for name in VALIDATION if args.no_validate else ():
+        cfg[name] = None
     if args.auto_scale_lr:
         if not cfg.get('auto_scale_lr'):
             raise ValueError(
@@ -38,7 +40,6 @@ def train(argv: list[str] | None = None) -> None:
         cfg.auto_scale_lr.enable = True
     _start_processes(cfg)
     set_resume(cfg, args.resume)
-    check_datasets(cfg)
     runner = _build_runner(cfg)
     runner.train()
     if is_main_process():
@@ -56,18 +57,16 @@ def test(argv: list[str] | None = None) -> None:
         raise FileNotFoundError(f'the checkpoint {args.checkpoint} does not exist')
     cfg = _load(args)
     out = check_writable(args.out or Path(cfg.work_dir) / 'metrics.json', '--out')
-    cfg.load_from = None
     # Testing embeds images: no training data, no proxies, no optimiser.
-    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+    training = ('load_from', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler')
+    for name in (*training, *VALIDATION):
         cfg[name] = None
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.model.head = None
     if not args.checkpoint:  # what only training fills stays out
         cfg.model.neck = None
         if cfg.model.backbone.get('tuning'):
             cfg.model.backbone.tuning = None
     _start_processes(cfg)
-    check_datasets(cfg)
     runner = _build_runner(cfg)
     if args.checkpoint:
         load_adapter(runner.model, args.checkpoint)
@@ -145,5 +144,6 @@ class ScreenRunner(Runner):
 
 
 def _build_runner(cfg: Config) -> Runner:
+    check_datasets(cfg)
     prepare_hooks(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else ScreenRunner.from_cfg(cfg)

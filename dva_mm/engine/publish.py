@@ -20,8 +20,7 @@ def load_safetensors(filename: str, map_location: str | None = None) -> dict:
     """Read a published ``.safetensors`` file as an MMEngine checkpoint: state_dict and meta.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If it cannot be read.
+        FileNotFoundError, ValueError: If the file does not exist, or cannot be read.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), 'dva.safetensors')
@@ -55,10 +54,9 @@ def _read(filename: str) -> dict:
 
 
 def load_adapter(model: nn.Module, filename: str) -> None:
-    """Load what serves retrieval (adapters, neck) from a checkpoint or a published file.
+    """Load what serves retrieval (adapters, neck; no proxies), all of it or nothing.
 
-    The head is left alone: proxies belong to the training classes and take no part in testing. Of
-    a run with EMAHook, the averaged weights are loaded. Nothing is loaded unless all of it fits.
+    Of a run with EMAHook, the averaged weights are loaded.
 
     Args:
         model: A DVARetriever, also under a distributed wrapper.
@@ -66,8 +64,7 @@ def load_adapter(model: nn.Module, filename: str) -> None:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it was trained with another encoder, tuning or neck, is damaged, or holds
-            tensors of another type, NaN or infinite values.
+        ValueError: If it belongs to another encoder, tuning or neck, or is damaged.
 
     >>> import tempfile
     >>> model, path = nn.Linear(2, 2), Path(tempfile.mkdtemp(), 'dva.pth')
@@ -89,19 +86,14 @@ def _without_head(state: dict) -> dict:
 
 
 def publish(filename: str, out: str, with_head: bool = False, backbone: bool = False) -> Path:
-    """Write the weights of a run's checkpoint alone: adapters and neck, for retrieval.
-
-    Of a run with EMAHook, the averaged weights are written. ``out`` appears whole or not at all.
+    """Write what :func:`load_adapter` reads of a run's checkpoint, and return the file's path.
 
     Args:
         filename: A run's checkpoint.
-        out: File to write, ``.pth`` or ``.safetensors``.
+        out: File to write, ``.pth`` or ``.safetensors``; it appears whole or not at all.
         with_head: Keep the head (class proxies) too. Defaults to False.
         backbone: Write the backbone alone, under its own names, for ``model.backbone.pretrained``;
             for runs of mmpretrain that train a whole encoder. Defaults to False.
-
-    Returns:
-        The path written.
 
     Raises:
         FileNotFoundError: If the checkpoint does not exist.
@@ -142,17 +134,6 @@ def publish(filename: str, out: str, with_head: bool = False, backbone: bool = F
         else:
             save_file(state, partial, metadata=dict(dva_mm=json.dumps(meta)))
     return path
-
-
-def _backbone_alone(state: dict, filename: str, encoder: dict | None) -> dict:
-    prefix = 'backbone.'
-    found = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
-    if encoder or not found:
-        raise ValueError(
-            f'{filename} holds no whole backbone (of a frozen encoder, a checkpoint holds the '
-            'adapters alone); publish it without --backbone'
-        )
-    return found
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import warnings
 from pathlib import Path
-from string import Formatter
 
 import torch
 from mmengine.config import Config
@@ -22,12 +21,11 @@ def set_resume(cfg: Config, choice: str | None) -> None:
 
     Args:
         cfg: Config of a run, changed in place.
-        choice: A checkpoint, 'auto' for the newest that can be resumed, or None for the config's
-            own ``resume`` and ``load_from``. A run without any starts as the config says.
+        choice: A checkpoint, 'auto' for the newest that can be resumed (a run without any starts
+            anew), or None for the config's own ``resume`` and ``load_from``.
 
     Raises:
-        FileNotFoundError: If the checkpoint does not exist.
-        ValueError: If it cannot be resumed, or none of those that exist.
+        FileNotFoundError, ValueError: As :func:`find_resumable`.
 
     >>> cfg = Config(dict(work_dir='/nowhere', load_from='dva.pth'))
     >>> set_resume(cfg, 'auto')
@@ -58,9 +56,7 @@ def set_resume(cfg: Config, choice: str | None) -> None:
 
 
 def find_resumable(files: list[Path]) -> str | None:
-    """Return the first of some checkpoints that can be resumed, or None where there are none.
-
-    A process killed while it wrote leaves a torn file; the one before it is then resumed.
+    """Return the first checkpoint that can be resumed (none is torn), or None where there are none.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -93,9 +89,9 @@ def find_resumable(files: list[Path]) -> str | None:
 
 
 def checkpoint_files(cfg: Config) -> list[Path]:
-    """List a run's checkpoints, the newest first, where and as its CheckpointHook names them.
+    """List the checkpoints that a run's CheckpointHook saved, the newest first.
 
-    Where none has such a name, the file that the work directory's ``last_checkpoint`` names.
+    Where none has its name, the file that the work directory's ``last_checkpoint`` names.
 
     Raises:
         ValueError: If ``out_dir`` of the hook is no local folder.
@@ -113,10 +109,7 @@ def checkpoint_files(cfg: Config) -> list[Path]:
     if hook.out_dir not in (None, work_dir):
         folder = os.path.join(hook.out_dir, os.path.basename(work_dir))  # as CheckpointHook does
     template = Path(folder, hook.filename_tmpl)
-    pattern = ''.join(
-        re.escape(text) + (r'(\d+)' if field is not None else '')
-        for text, field, *_ in Formatter().parse(template.name)
-    )
+    pattern = re.sub(r'\\{.*?\\}', r'(\\d+)', re.escape(template.name))  # {} or {:03d} -> digits
     matches = [(re.fullmatch(pattern, path.name), path) for path in template.parent.glob('*')]
     found = sorted(((int(m[1]), path) for m, path in matches if m), reverse=True)
     if not found and Path(work_dir, 'last_checkpoint').is_file():
@@ -139,10 +132,9 @@ def last_checkpoint(runner: Runner) -> str | None:
 class ResumedScheduleHook(Hook):
     """Take a resumed run on along the config's schedule, where the checkpoint's is another.
 
-    MMEngine restores the schedulers with the length they had: after ``train_cfg.max_epochs`` was
-    raised, a cosine would stay at its end. Here the learning rate becomes what it is at this step
-    of the config's schedule: of a cosine from lr over T steps, lr / 2 * (1 + cos(pi * t / T)) at
-    step t. An unchanged schedule is left alone, as are schedulers that depend on metrics.
+    MMEngine restores the schedulers with the length they had: a cosine would stay at its end after
+    ``train_cfg.max_epochs`` was raised. Here the learning rate is that of the config's schedule at
+    this step. Schedulers that depend on metrics are left alone.
 
     >>> hook = ResumedScheduleHook()
     """

@@ -95,9 +95,17 @@ def test_the_last_shard_writes_the_file(paths, root: Path, out: Path):
     assert files(out) == ['alone.jsonl', 'x.jsonl']
 
 
-def test_a_shard_does_not_merge_what_another_has_not_finished(paths, root: Path, out: Path):
-    with pytest.raises(KeyboardInterrupt):
-        cache_boxes(Corner(stop_after=1), root, paths, out, batch_size=2, shard=(0, 2))
+@pytest.mark.parametrize('begun', [None, b'', b'{"format": "dva'])
+def test_a_shard_does_not_merge_what_another_has_not_finished(
+    paths, root: Path, out: Path, begun: bytes | None
+):
+    """None: killed after a batch; else what of its header is written."""
+    if begun is None:
+        with pytest.raises(KeyboardInterrupt):
+            cache_boxes(Corner(stop_after=1), root, paths, out, batch_size=2, shard=(0, 2))
+    else:
+        out.parent.mkdir()
+        out.with_name('x.jsonl.shard-0-of-2.partial').write_bytes(begun)
     assert not cache_boxes(Corner(), root, paths, out, shard=(1, 2))
     assert not out.exists()
     assert cache_boxes(Corner(), root, paths, out, shard=(0, 2))
@@ -119,49 +127,29 @@ def test_a_killed_run_goes_on_where_it_stopped(paths, root: Path, out: Path, tor
     assert out.read_bytes() == whole.read_bytes()
 
 
-def test_a_complete_file_is_not_made_again(paths, root: Path, out: Path):
-    cache_boxes(Corner(keep=0.5), root, paths, out)
-    again = Corner(keep=0.5)
-    assert cache_boxes(again, root, paths, out)
-    assert again.seen == []
-
-
-@pytest.mark.parametrize('begun', [b'', b'{"format": "dva'])
-def test_a_shard_whose_header_is_not_there_yet_has_not_begun(
-    paths, root: Path, out: Path, begun: bytes
-):
-    out.parent.mkdir()
-    out.with_name('x.jsonl.shard-0-of-2.partial').write_bytes(begun)
-    assert not cache_boxes(Corner(), root, paths, out, shard=(1, 2))
-    assert not out.exists()
-    assert cache_boxes(Corner(), root, paths, out, shard=(0, 2))
-    assert list(read_box_file(out)[1]) == NAMES
-
-
 @pytest.mark.parametrize('bad', [b'{"image": "a/0.png"}\n', b'\xff\n', b'nothing\n'])
-@pytest.mark.parametrize('index', [0, 1])
-def test_a_partial_file_with_a_bad_line_is_named(
-    paths, root: Path, out: Path, bad: bytes, index: int
-):
+def test_a_partial_file_with_a_bad_line_is_named(paths, root: Path, out: Path, bad: bytes):
     """By its own shard and by the one that merges."""
     cache_boxes(Corner(), root, paths, out, shard=(0, 2))
     part = out.with_name('x.jsonl.shard-0-of-2.partial')
     part.write_bytes(part.read_bytes() + bad)
-    with pytest.raises(ValueError, match='shard-0-of-2.partial, line 6'):
-        cache_boxes(Corner(), root, paths, out, shard=(index, 2))
+    for index in (0, 1):
+        with pytest.raises(ValueError, match='shard-0-of-2.partial, line 6'):
+            cache_boxes(Corner(), root, paths, out, shard=(index, 2))
 
 
-def test_other_options_are_not_mixed(paths, root: Path, out: Path):
+def test_a_whole_file_is_not_made_again_and_options_are_not_mixed(paths, root: Path, out: Path):
     with pytest.raises(KeyboardInterrupt):
         cache_boxes(Corner(stop_after=1, keep=0.5), root, paths, out, batch_size=2)
-    message = r"partial was made with options=.'keep': 0.5., this run has options=.'keep': 0.6."
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="partial .*options=.'keep': 0.5.*'keep': 0.6"):
         cache_boxes(Corner(keep=0.6), root, paths, out)
     cache_boxes(Corner(keep=0.5), root, paths, out)
-    with pytest.raises(ValueError, match=r'x.jsonl was made with options=.*choose another --out'):
+    with pytest.raises(ValueError, match=r'x.jsonl .*options=.*--out'):
         cache_boxes(Corner(keep=0.6), root, paths, out)
-    with pytest.raises(ValueError, match=r'x.jsonl was made with num_images=8, this run has'):
+    with pytest.raises(ValueError, match=r'x.jsonl .*num_images=8.*5'):
         cache_boxes(Corner(keep=0.5), root, paths[:5], out)
+    again = Corner(keep=0.5)
+    assert cache_boxes(again, root, paths, out) and again.seen == []  # it is complete
 
 
 @pytest.mark.parametrize('shard', [(2, 2), (-1, 2), (0, 0)])
@@ -170,52 +158,37 @@ def test_a_shard_that_does_not_exist_is_refused(paths, root: Path, out: Path, sh
         cache_boxes(Corner(), root, paths, out, shard=shard)
 
 
-@pytest.mark.parametrize('content', [b'', b'no image', b'P5 20000 20000 255 ', None])
-def test_an_image_that_cannot_be_read_is_named(paths, root: Path, out: Path, content):
-    """Empty, no image, more pixels than any loader decodes, truncated."""
-    paths[2].write_bytes(paths[2].read_bytes()[:40] if content is None else content)
+def test_an_image_that_cannot_be_read_is_named(paths, root: Path, out: Path):
+    paths[2].write_bytes(b'no image')
     with pytest.raises(ValueError, match=r'a/2.png.*take it out'):
         cache_boxes(Corner(), root, paths, out)
 
 
-@pytest.mark.parametrize('extra', ['exif', 'xmp'])
-def test_a_photograph_is_turned_as_in_training(root: Path, out: Path, extra: str):
+def test_a_photograph_is_turned_as_in_training(root: Path, out: Path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    turn = dict(exif=exif) if extra == 'exif' else dict(xmp=b'<x tiff:Orientation="6"/>')
     root.mkdir()
-    Image.new('RGB', (20, 10)).save(root / 'a.jpg', **turn)
-    size = (10, 20) if extra == 'exif' else (20, 10)  # OpenCV does not look at XMP
+    Image.new('RGB', (20, 10)).save(root / 'a.jpg', exif=exif)
     source = Corner()
     cache_boxes(source, root, [root / 'a.jpg'], out)
-    assert source.seen == [size]
-    box = load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')]
-    assert box == (0, 0, size[0] / 2, size[1] / 2)
-
-
-def test_a_box_is_cut_to_the_image():
-    entry = make_entry('a', (20, 10), Detection((-3.0, -1.0, 25.0, 7.126), 0.5), 'x')
-    assert entry.box == (0, 0, 20, 7.13)
-    assert json.loads(json.dumps(entry.box)) == [0, 0, 20, 7.13]
+    assert source.seen == [(10, 20)]
+    assert load_box_file(out, root, [root / 'a.jpg'])[str(root / 'a.jpg')] == (0, 0, 5, 10)
 
 
 @pytest.mark.parametrize(
     'box',
     [
-        (21, 0, 30, 5),
-        (5, 5, 5, 9),
-        (5, 5, 4, 9),
-        (float('nan'), 0, 5, 5),
-        (0, 0, float('inf'), 5),
-        (-9, 0, -1, 5),
-        (-5, 0, 0.004, 10),  # slivers: of no width once rounded
-        (19.998, 0, 45, 10),
-        (0, -5, 20, 0.004),
-        (0, 9.996, 20, 30),
+        *((21, 0, 30, 5), (5, 5, 5, 9), (5, 5, 4, 9), (-9, 0, -1, 5)),
+        *((float('nan'), 0, 5, 5), (0, 0, float('inf'), 5)),
+        # Slivers: of no width once rounded.
+        *((-5, 0, 0.004, 10), (19.998, 0, 45, 10), (0, -5, 20, 0.004), (0, 9.996, 20, 30)),
         (5.001, 0, 5.004, 9),
     ],
 )
-def test_nothing_left_of_a_box_is_a_fallback(box: tuple[float, ...]):
+def test_a_box_is_cut_to_the_image_and_nothing_left_of_it_is_a_fallback(box: tuple[float, ...]):
+    cut = make_entry('a', (20, 10), Detection((-3.0, -1.0, 25.0, 7.126), 0.5), 'x')
+    assert cut.box == (0, 0, 20, 7.13)
     entry = make_entry('a', (20, 10), Detection(box, 0.5), 'x')
     assert (entry.box, entry.score, entry.source) == ((0, 0, 20, 10), 0, 'fallback')
-    assert parse_entry(json.dumps(asdict(entry))) == entry
+    for each in (cut, entry):
+        assert parse_entry(json.dumps(asdict(each))) == each

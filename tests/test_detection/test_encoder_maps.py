@@ -47,14 +47,6 @@ def test_the_map_is_cut_to_each_images_own_size():
     assert [detection.box for detection in found] == [(20, 5, 40, 10), (0, 60, 2, 80)]
 
 
-def test_what_decides_on_the_boxes_is_in_the_options(plain_encoder):
-    trained = ENCODER | dict(tuning=dict(type='ICA', rank=-1))  # would be refused, were it built
-    maps = EncoderMaps(trained, RGB, lambda *args: None, keep=0.9, img_size=64)
-    info = plain_encoder('test_vit', 64).encoder_info()
-    assert {**maps.options['encoder'], 'fingerprint': ''} == {**info, 'fingerprint': ''}
-    assert maps.options['keep'] == 0.9 and maps.options['data_preprocessor'] == RGB
-
-
 def test_a_grid_need_not_be_square(plain_encoder, monkeypatch: pytest.MonkeyPatch):
     encoder = plain_encoder('test_vit', 32)
     info = encoder.encoder_info() | dict(img_size=(32, 48))

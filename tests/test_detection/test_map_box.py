@@ -72,26 +72,14 @@ def test_a_box_is_the_flood_fills(keep: float, smooth: bool):
             assert score == pytest.approx(naive_contrast(grid, cells), abs=1e-6)
 
 
-def test_the_rows_are_the_height():
-    grid = np.zeros((4, 5), dtype=np.float32)
-    grid[1:3, 3] = 1
-    assert map_box(grid, 100, 40, 0.9, smooth=False) == ((60, 10, 80, 30), 1)
-
-
-def test_the_larger_region_wins_over_the_hotter_one():
+def test_the_larger_region_wins_of_equal_ones_the_hotter_and_corners_do_not_join():
     grid = np.zeros((6, 6), dtype=np.float32)
     grid[0, 0] = 9
     grid[3:5, 2:4] = 1
     assert map_box(grid, 6, 6, 0.95, smooth=False)[0] == (2, 3, 4, 5)
-
-
-def test_of_equally_large_regions_the_hotter_one_wins():
     grid = np.zeros((5, 5), dtype=np.float32)
     grid[0, 0:2], grid[4, 3:5] = 1, 1.5
     assert map_box(grid, 5, 5, 0.9, smooth=False)[0] == (3, 4, 5, 5)
-
-
-def test_regions_do_not_join_over_a_corner():
     grid = np.zeros((4, 4), dtype=np.float32)
     grid[0, 0] = grid[1, 1] = grid[1, 2] = 1
     assert map_box(grid, 4, 4, 0.9, smooth=False)[0] == (1, 1, 3, 2)
@@ -120,15 +108,12 @@ def test_the_score_ranks_and_does_not_saturate_at_the_share():
     assert contrast(np.eye(3), np.zeros((3, 3), dtype=bool)) == 0  # a box beside the object
 
 
-@pytest.mark.parametrize('keep', [0, 1, -0.1, float('nan')])
-def test_a_share_out_of_range_is_refused(keep: float):
-    with pytest.raises(ValueError, match=f'keep .*{keep}'):
-        map_box(np.ones((2, 2)), 2, 2, keep)
-
-
-@pytest.mark.parametrize('value', [0.0, -1.0, float('nan'), float('inf')])
-def test_a_map_without_meaning_is_refused(value: float):
-    grid = np.zeros((3, 3))
-    grid[1, 1] = value
-    with pytest.raises(ValueError, match='map'):
-        map_box(grid, 3, 3, 0.5)
+def test_a_share_out_of_range_and_a_map_without_meaning_are_refused():
+    for keep in (0, 1, -0.1, float('nan')):
+        with pytest.raises(ValueError, match=f'keep .*{keep}'):
+            map_box(np.ones((2, 2)), 2, 2, keep)
+    for value in (0.0, -1.0, float('nan'), float('inf')):
+        grid = np.zeros((3, 3))
+        grid[1, 1] = value
+        with pytest.raises(ValueError, match='map'):
+            map_box(grid, 3, 3, 0.5)

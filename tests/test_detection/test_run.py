@@ -6,13 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config
 from PIL import Image
 from tiny_data import ARCH, HEIGHT, WIDTH, write_config, write_cub, write_folder, write_weights
 
+from dva_mm.datasets.benchmarks import BENCHMARKS
 from dva_mm.datasets.box_file import load_box_file, read_box_file
-from dva_mm.datasets.record import Record
-from dva_mm.detection.run import main, read_records
+from dva_mm.detection.run import main, parse_arguments
 
 
 @pytest.fixture
@@ -36,15 +35,48 @@ def boxes(out: Path) -> list[tuple]:
     return [entry.box for entry in read_box_file(out)[1].values()]
 
 
-def all_records(root: Path) -> list[Record]:
-    data = Config(dict(type='FineGrainedDataset', reader='cub', data_root=str(root)))
-    return read_records(data, 'all')
+def parse(*arguments: object):
+    return parse_arguments(['config.py', '--detector', 'type=X', *map(str, arguments)])
+
+
+def test_a_detector_is_its_type_and_options(capsys):
+    options = ['prompt=a bird, a dog.', 'least=0', 'share=1e-1', 'rollout=true', 'model=/a b=c']
+    args = parse_arguments(['config.py', '--detector', 'type=X', *options])
+    assert args.detector == dict(
+        type='X', prompt='a bird, a dog.', least=0, share=0.1, rollout=True, model='/a b=c'
+    )
+    assert (args.shard, parse('--shard', '3/4').shard) == ((0, 1), (3, 4))
+    with pytest.raises(SystemExit):
+        parse_arguments(['config.py', '--detector', 'PatchPCA'])
+    assert 'PatchPCA' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('option', 'value'),
+    [
+        *(('--batch-size', 0), ('--num-workers', -1), ('--sheet-count', 0), ('--sheet', 'x')),
+        *(('--sheet', 'x.jsonl'), ('--out', 'file/x.PNG'), ('--sheet', 'file/x.PNG')),
+        *(('--shard', shard) for shard in ('3', 'a/b', '2/2/3', '2/2', '0/0', '-1/2')),
+    ],
+)
+def test_options_out_of_range_are_refused(
+    option: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path('file').touch()
+    if option == '--shard':
+        with pytest.raises(SystemExit):
+            parse(f'{option}={value}')
+        assert value in capsys.readouterr().err
+    else:
+        with pytest.raises(ValueError, match=f'{option} .*{value}'):
+            parse(option, value)
 
 
 def test_annotations_are_the_data_sets_boxes(config: str, root: Path, tmp_path: Path, capsys):
     out = tmp_path / 'x.jsonl'
     run(config, 'type=AnnotationBoxes', '--split', 'all', '--out', out)
-    records = all_records(root)
+    records = BENCHMARKS['cub'].read(root).records
     paths = [record.path for record in records]
     assert load_box_file(out, root, paths) == {r.path: r.box for r in records}
     entries = read_box_file(out)[1].values()
@@ -56,7 +88,7 @@ def test_annotations_are_the_data_sets_boxes(config: str, root: Path, tmp_path: 
 
 
 def test_images_without_an_annotation_are_fallbacks(config: str, tmp_path: Path, capsys):
-    folder = write_folder(tmp_path / 'images', dict(a=2, b=1, c=1, d=1))
+    folder = write_folder(tmp_path / 'my images, 2', dict(a=2, b=1, c=1, d=1))
     out = tmp_path / 'x.jsonl'
     options = ['--cfg-options', f'data_root={folder}', 'reader=folder', 'protocol=open']
     run(config, 'type=AnnotationBoxes', '--out', out, *options)
@@ -65,21 +97,21 @@ def test_images_without_an_annotation_are_fallbacks(config: str, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    ('detector', 'source', 'options'),
+    ('detector', 'source', 'options', 'tuning'),
     [
-        (['type=AttentionBoxes', 'block=-1'], 'attention', dict(keep=0.7, block=-1)),
-        (['type=AttentionBoxes', 'rollout=True'], 'attention', dict(keep=0.5, rollout=True)),
-        (['type=PatchPCA', 'keep=0.8'], 'patch-pca', dict(keep=0.8)),
+        (['type=AttentionBoxes', 'block=-1'], 'attention', dict(keep=0.7, block=-1), '=None'),
+        (['type=AttentionBoxes', 'rollout=True'], 'attention', dict(keep=0.5, rollout=True), ''),
+        (['type=PatchPCA', 'keep=0.8'], 'patch-pca', dict(keep=0.8), '.type=X'),
     ],
 )
-@pytest.mark.parametrize('tuning', ['model.backbone.tuning=None', 'model.backbone.tuning.type=X'])
 def test_the_frozen_encoder_finds_boxes(
     config: str, tmp_path: Path, plain_encoder, detector, source: str, options: dict, tuning: str
 ):
     """What would train in it is not built."""
     out = tmp_path / 'x.jsonl'
-    arguments = ['img_size=64', '--batch-size', 3, '--out', out, '--cfg-options', tuning]
-    run(config, *detector, *arguments)
+    arguments = ['img_size=64', '--batch-size', 3, '--out', out]
+    changed = ['--cfg-options', f'model.backbone.tuning{tuning}'] if tuning else []
+    run(config, *detector, *arguments, *changed)
     header, entries = read_box_file(out)
     assert header['source'] == source
     encoder = header['options'].pop('encoder')
@@ -98,7 +130,7 @@ def test_a_drawn_object_is_found_where_it_is(config: str, root: Path, tmp_path: 
     """Also on grey images of 16 bits, which Pillow would turn white."""
     rng = np.random.default_rng(0)
     known = {}
-    for record in all_records(root):
+    for record in BENCHMARKS['cub'].read(root).records:
         image = np.full((64, 96, 3), 128, dtype=np.uint8)
         x1, y1 = 12 * int(rng.integers(1, 4)), 8 * int(rng.integers(1, 4))
         image[y1 : y1 + 24, x1 : x1 + 36] = (20, 40, 250)
@@ -114,25 +146,21 @@ def test_a_drawn_object_is_found_where_it_is(config: str, root: Path, tmp_path: 
         assert inter / (36 * 24 + (c - a) * (d - b) - inter) > 0.6
 
 
-def test_shards_and_the_sheet(config: str, tmp_path: Path, capsys):
-    out, sheet = tmp_path / 'x.jsonl', tmp_path / 'pictures' / 'x.png'
-    arguments = ['type=PatchPCA', '--out', out, '--sheet', sheet]
+def test_shards_the_sheet_and_the_default_file(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / 'work_dirs/boxes/cub_train_patch-pca.jsonl'
+    sheet = tmp_path / 'pictures' / 'x.PNG'
+    arguments = ['type=PatchPCA', '--sheet', sheet]
     run(config, *arguments, '--shard', '1/2')
     assert 'shard 1/2 is done' in capsys.readouterr().out
-    assert not out.exists() and not sheet.exists()
+    assert not out.exists() and not sheet.parent.exists()
     run(config, *arguments, '--shard', '0/2', '--sheet-count', 3)
     assert f'sheet: {sheet}' in capsys.readouterr().out
     assert len(boxes(out)) == 4
     with Image.open(sheet) as picture:
         assert picture.width > 3 * 160
-
-
-def test_the_default_file_is_below_the_work_directory(
-    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    run(config, 'type=AnnotationBoxes')
-    assert len(boxes(tmp_path / 'work_dirs/boxes/cub_train_annotation.jsonl')) == 4
 
 
 @pytest.mark.parametrize('source', ['AnnotationBoxes', 'PatchPCA'])

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_data import ARCH, write_weights
 from torch import nn
 
@@ -60,6 +60,9 @@ def test_a_checkpoint_holds_what_trains_and_loads_safely(trained: Runner):
     checkpoint = torch.load(last(trained), weights_only=True)
     assert checkpoint['state_dict'].keys() == trains(trained.model)
     assert len(trains(trained.model)) == 2 * 4 + 1
+    names = set(trained.model.state_dict()) - trains(trained.model)
+    assert frozen_names(trained.model) == names
+    assert frozen_names(trained.model.backbone) == {n.removeprefix('backbone.') for n in names}
     parts = {'meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers'}
     assert set(checkpoint) == parts
     assert (checkpoint['meta']['epoch'], checkpoint['meta']['iter']) == (3, 9)
@@ -69,12 +72,6 @@ def test_a_checkpoint_holds_what_trains_and_loads_safely(trained: Runner):
     assert sorted(tuple(s['exp_avg'].shape) for s in state.values()) == sorted(
         tuple(tensor.shape) for tensor in checkpoint['state_dict'].values()
     )
-
-
-def test_frozen_names_are_the_host_alone(trained: Runner):
-    names = frozen_names(trained.model)
-    assert names == set(trained.model.state_dict()) - trains(trained.model)
-    assert frozen_names(trained.model.backbone) == {n.removeprefix('backbone.') for n in names}
 
 
 @pytest.mark.parametrize('name', ['epoch_3.pth', 'published.pth', 'published.safetensors'])
@@ -113,19 +110,14 @@ class StubEncoder(nn.Linear):
     ('trained_with', 'present', 'named'),
     [
         (
-            dict(type='ICA', act='GELU', scale=1.0),
-            dict(type='ICA', act='ReLU', scale=5.0),
-            {'tuning.act': ('GELU', 'ReLU'), 'tuning.scale': (1.0, 5.0)},
+            dict(type='ICA', act='GELU', scale=1.0, rank=16),
+            dict(type='ICA', act='ReLU', scale=5.0, rank=16),
+            {'act': ('GELU', 'ReLU'), 'scale': (1.0, 5.0)},
         ),
-        (dict(rank=16, layers=None), dict(rank=8, layers=None), {'tuning.rank': (16, 8)}),
-        (dict(targets=('q', 'k')), dict(targets=['q']), {'tuning.targets': (['q', 'k'], ['q'])}),
-        (
-            dict(act=dict(type='GELU', n=1)),
-            dict(act=dict(type='GELU')),
-            {'tuning.act.n': (1, None)},
-        ),
-        (None, dict(type='ICA'), {'tuning.type': (None, 'ICA')}),
-        (dict(type='LoRA', r=8), None, {'tuning.type': ('LoRA', None), 'tuning.r': (8, None)}),
+        (dict(targets=('q', 'k')), dict(targets=['q']), {'targets': (['q', 'k'], ['q'])}),
+        (dict(act=dict(type='GELU', n=1)), dict(act=dict(type='GELU')), {'act.n': (1, None)}),
+        (None, dict(type='ICA'), {'type': (None, 'ICA')}),
+        (dict(type='LoRA', r=8), None, {'type': ('LoRA', None), 'r': (8, None)}),
         (dict(targets=['q', 'k'], act=None), dict(targets=('q', 'k')), {}),  # JSON has no tuples
     ],
 )
@@ -134,28 +126,23 @@ def test_each_option_of_the_tuning_that_differs_is_named(
 ):
     model = nn.ModuleDict(dict(backbone=StubEncoder(present)))
     checkpoint = dict(meta=dict(encoder={'backbone.': StubEncoder(trained_with).info}))
+    with pytest.raises(ValueError, match='backbone.name'):
+        check_encoder(nn.Linear(2, 2), checkpoint)
     if not named:
         check_encoder(model, checkpoint)
         return
     with pytest.raises(ValueError, match='my.pth') as error:
         check_encoder(model, checkpoint, 'my.pth')
-    assert str(error.value).count('the model has') == len(named)
+    message = str(error.value)
+    assert message.count('the model has') == len(named)
     for field, (saved, own) in named.items():
-        assert f'backbone.{field}: trained with {saved!r}, the model has {own!r}' in str(
-            error.value
-        )
-
-
-def test_a_model_without_the_encoder_of_the_checkpoint_is_refused():
-    checkpoint = dict(meta=dict(encoder={'backbone.': StubEncoder(None).info}))
-    with pytest.raises(ValueError, match='backbone.name'):
-        check_encoder(nn.Linear(2, 2), checkpoint)
+        assert f'backbone.tuning.{field}: trained with {saved!r}, the model has {own!r}' in message
 
 
 @pytest.mark.parametrize(
     ('change', 'expected'),
     [
-        ('weights', ['fingerprint: trained with ']),
+        ('value', ['fingerprint: trained with ']),
         ('depth', ['name: ', 'num_blocks: trained with 2, the model has 3']),
         (dict(img_size=40, pretrained=False), ['img_size: trained with', '40']),
         (dict(pooling='avg'), ["pooling: trained with 'cls', the model has 'avg'"]),
@@ -167,30 +154,18 @@ def test_a_model_without_the_encoder_of_the_checkpoint_is_refused():
 def test_another_encoder_or_adapter_is_refused_by_name(
     trained: Runner, build: Build, tmp_path: Path, change: dict | str, expected: list
 ):
-    if change == 'weights':
-        change = dict(pretrained=str(write_weights(tmp_path / 'other.safetensors', seed=1)))
+    if change == 'value':  # a single one of the encoder's weights
+        state = load_file(write_weights(tmp_path / 'vit.safetensors'))
+        state['layers.1.ffn.layers.1.weight'][3, 5] += 1e-6
+        save_file(state, tmp_path / 'vit.safetensors')
+        change = dict(pretrained=str(tmp_path / 'vit.safetensors'))
     elif change == 'depth':
         arch = {**ARCH, 'arch': {**ARCH['arch'], 'num_layers': 3}}
         change = dict(arch=arch, pretrained=False)
     for message in refusals(build(**change), last(trained)):
         for text in expected:
             assert text in message
-
-
-def test_a_single_changed_value_of_the_encoder_is_noticed(
-    trained: Runner, build: Build, tmp_path: Path
-):
-    backbone = trained.model.backbone
-    tensors = backbone.state_dict()
-    state = {name.removeprefix('host.'): tensors[name].clone() for name in backbone.base_names()}
-    state['layers.1.ffn.layers.1.weight'][3, 5] += 1e-6
-    save_file(state, tmp_path / 'vit.safetensors')
-    model = build(pretrained=str(tmp_path / 'vit.safetensors'))
-    checkpoint = torch.load(last(trained), weights_only=True)
-    with pytest.raises(ValueError, match='my.pth') as error:
-        check_encoder(model, checkpoint, 'my.pth')
-    assert str(error.value).count(': trained with ') == str(error.value).count('fingerprint') == 1
-    check_encoder(build(), checkpoint)
+        assert 'fingerprint' not in expected[:1] or message.count(': trained with ') == 1
 
 
 @pytest.mark.parametrize('content', [dict(meta={}), dict(meta=None), {}, None, 'list'])
@@ -216,7 +191,7 @@ def test_a_foreign_or_missing_checkpoint_is_refused(
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-@pytest.mark.parametrize('damage', ['nan', 'inf', 'int', 'bool', 'complex', 'half'])
+@pytest.mark.parametrize('damage', ['nan', 'inf', 'int', 'half'])
 def test_damaged_tensors_are_refused(
     trained: Runner, build: Build, tmp_path: Path, damage: str, suffix: str
 ):
@@ -226,8 +201,7 @@ def test_damaged_tensors_are_refused(
     if damage in ('nan', 'inf'):
         state[name][0, 0] = float(damage)
     else:
-        types = dict(int=torch.int64, bool=torch.bool, complex=torch.complex64, half=torch.float16)
-        state[name] = state[name].to(types[damage])
+        state[name] = state[name].to(dict(int=torch.int64, half=torch.float16)[damage])
     torch.save(content, tmp_path / 'damaged.pth')
     if damage in ('nan', 'inf'):
         with pytest.raises(ValueError, match=rf'damaged.pth .*{name}'):
@@ -236,8 +210,7 @@ def test_damaged_tensors_are_refused(
     if suffix == '.pth':
         torch.save(content, file)
     else:
-        header = dict(dva_mm=json.dumps(content['meta']))
-        save_file(state, file, metadata=header)
+        save_file(state, file, metadata=dict(dva_mm=json.dumps(content['meta'])))
     if damage == 'half':  # narrower numbers are no damage
         load_adapter(model := build(), str(file))
         assert torch.allclose(embed(model), embed(trained.model), atol=1e-2)
@@ -249,11 +222,9 @@ def test_damaged_tensors_are_refused(
             assert name in message
 
 
-@pytest.mark.parametrize('width', [None, 16])
-def test_another_neck_is_refused(trained: Runner, tmp_path: Path, width: int | None):
-    def with_neck(out_channels: int | None) -> nn.Module:
-        neck = dict(type='LinearNeck', in_channels=32, out_channels=out_channels)
-        neck = neck if out_channels else None
+def test_another_neck_is_refused(trained: Runner, tmp_path: Path):
+    def with_neck(width: int | None) -> nn.Module:
+        neck = dict(type='LinearNeck', in_channels=32, out_channels=width) if width else None
         return MODELS.build({**trained.cfg.model.to_dict(), 'neck': neck, 'head': None})
 
     model = with_neck(8)
@@ -262,11 +233,10 @@ def test_another_neck_is_refused(trained: Runner, tmp_path: Path, width: int | N
     state = {name: t for name, t in model.state_dict().items() if name not in frozen}
     torch.save(dict(state_dict=state, meta=meta), tmp_path / 'necked.pth')
     load_adapter(with_neck(8), str(tmp_path / 'necked.pth'))
-    with pytest.raises(ValueError, match=r'necked.pth .* neck\.'):
-        load_adapter(with_neck(width), str(tmp_path / 'necked.pth'))
-    if width is None:
-        with pytest.raises(ValueError, match=r'epoch_3.pth .* neck\.'):
-            load_adapter(with_neck(8), last(trained))
+    for width, file in ((None, tmp_path / 'necked.pth'), (16, tmp_path / 'necked.pth'), (8, None)):
+        file = file or last(trained)
+        with pytest.raises(ValueError, match=rf'{Path(file).name} .* neck\.'):
+            load_adapter(with_neck(width), str(file))
 
 
 def before_save(trained: Runner, model: nn.Module, optimizer: dict, **parts) -> dict:
@@ -336,7 +306,7 @@ def test_merged_adapters_are_not_saved_as_if_nothing_had_trained(trained: Runner
         before_save(trained, model, {})
 
 
-@pytest.mark.parametrize('schedule', ['OneCycleLR', 'MultiStepLR', 'PolyLR', 'CosineRestartLR'])
+@pytest.mark.parametrize('schedule', ['OneCycleLR', 'MultiStepLR', 'CosineRestartLR'])
 def test_checkpoints_of_any_schedule_load_safely(
     make_runner: Callable[..., Runner], tmp_path: Path, schedule: str
 ):
@@ -344,7 +314,7 @@ def test_checkpoints_of_any_schedule_load_safely(
         OneCycleLR=dict(eta_max=0.1, total_steps=6),
         MultiStepLR=dict(milestones=[1]),
         CosineRestartLR=dict(periods=(1, 1), restart_weights=(1, 1), eta_min=0.0),
-    ).get(schedule, {})
+    )[schedule]
     child = f'param_scheduler = dict(_delete_=True, type={schedule!r}, **{options})'
     options = {'train_cfg.max_epochs': 2, 'default_hooks.frozen_baseline': None}
     make_runner(tmp_path, options, child).train()

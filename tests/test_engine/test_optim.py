@@ -50,15 +50,12 @@ def test_learning_rate_and_weight_decay_are_multiplied_by_the_longest_key():
     }
 
 
-def test_a_model_without_trainable_parameters_is_refused():
-    with pytest.raises(ValueError, match='model.backbone.tuning'):
-        groups(model().requires_grad_(False))
-
-
 @pytest.mark.parametrize('key', ['body', 'head.proxies'])
-def test_a_key_that_matches_nothing_trainable_is_named(key: str):
+def test_a_key_or_model_without_trainable_parameters_is_refused(key: str):
     with pytest.raises(ValueError, match=key):
         groups(model(), custom_keys={key: dict(lr_mult=2)})
+    with pytest.raises(ValueError, match='model.backbone.tuning'):
+        groups(model().requires_grad_(False))
 
 
 def test_an_optional_key_may_match_nothing():

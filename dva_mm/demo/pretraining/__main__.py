@@ -14,14 +14,7 @@ CONFIGS = Path(__file__).parent / 'configs'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train both stages and write the backbone of the second.
-
-    Args:
-        argv: Options. Default: the command line.
-
-    Raises:
-        ValueError: If the file of weights cannot be written.
-    """
+    """Train both stages and write the backbone of the second."""
     parser = argparse.ArgumentParser(prog='python -m dva_mm.demo.pretraining', description=__doc__)
     shipped = Path(config_path('dva_demo.py')).parent / 'demo' / 'vit_micro.safetensors'
     parser.add_argument('--out', help=f'weights to write; default: {shipped}')
@@ -40,10 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.work_dir = str(Path(args.work_dir) / stage)
         cfg.load_from, cfg.experiment_name = checkpoint, f'pretraining_{stage}'
         loaders = [cfg.train_dataloader, cfg.val_dataloader]
-        for loader in loaders:
-            loader.dataset.data_root = str(
-                Path(args.data_root) / Path(loader.dataset.data_root).name
-            )
+        for data in (loader.dataset for loader in loaders):
+            data.data_root = str(Path(args.data_root) / Path(data.data_root).name)
         if args.smoke:
             cfg.train_cfg.update(max_epochs=2, val_interval=2)  # the schedule needs two
             for loader in loaders:

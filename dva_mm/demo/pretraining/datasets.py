@@ -1,6 +1,6 @@
 """The two classification data sets of the pre-training, drawn at the first use."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,41 +20,48 @@ def draw_objects(root: str | Path, images_per_class: int = 160, seed: int = 0) -
     One picture in sixteen is for validation. See :func:`dva_mm.demo.dataset.draw_once`.
     """
 
-    def write(folder: Path, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            label, index = divmod(number, images_per_class)
-            # The offset keeps these streams apart from those of the birds' pictures.
-            rng = np.random.default_rng((seed, 10_000 + label, index))
-            size = (int(rng.integers(112, 136)), int(rng.integers(100, 120)))
-            picture = draw_object(*OBJECTS[label], rng, size)
-            save_picture(_file(folder, OBJECTS[label], index), picture)
+    def draw(label: int, rng: np.random.Generator) -> np.ndarray:
+        size = (int(rng.integers(112, 136)), int(rng.integers(100, 120)))
+        return draw_object(*OBJECTS[label], rng, size)
 
-    settings = dict(images_per_class=images_per_class, seed=seed)
-    return draw_once(root, 'objects', len(OBJECTS) * images_per_class, settings, write)
+    return _draw(root, 'objects', OBJECTS, draw, images_per_class, seed, offset=10_000)
 
 
 def draw_parts(root: str | Path, images_per_class: int = 80, seed: int = 0) -> Path:
-    """Draw close-ups of heads, bodies and tails into ``root/{train,val}/CLASS/*.jpg``.
+    """Draw close-ups of heads, bodies and tails of birds of no species of the demo.
 
-    The birds are of no species of the demo. See :func:`draw_objects` for everything else.
+    Everything else is as in :func:`draw_objects`.
     """
-
     species = set(make_species(len(PLACES)))
+
+    def draw(label: int, rng: np.random.Generator) -> np.ndarray:
+        region, fixed = PARTS[label]
+        return draw_part(region, random_bird(rng, fixed, species), rng, side=112)
+
+    names = [(region, *fixed.values()) for region, fixed in PARTS]
+    return _draw(root, 'parts', names, draw, images_per_class, seed, offset=20_000)
+
+
+def _draw(
+    root: str | Path,
+    kind: str,
+    classes: Sequence[Sequence[str]],
+    draw: Callable[[int, np.random.Generator], np.ndarray],
+    images_per_class: int,
+    seed: int,
+    offset: int,
+) -> Path:
+    """Draw so many pictures a class; the offset keeps the random streams apart."""
 
     def write(folder: Path, numbers: Iterable[int]) -> None:
         for number in numbers:
             label, index = divmod(number, images_per_class)
-            rng = np.random.default_rng((seed, 20_000 + label, index))
-            region, fixed = PARTS[label]
-            picture = draw_part(region, random_bird(rng, fixed, species), rng, side=112)
-            save_picture(_file(folder, (region, *fixed.values()), index), picture)
+            side = folder / ('val' if index % 16 == 0 else 'train') / '_'.join(classes[label])
+            picture = draw(label, np.random.default_rng((seed, offset + label, index)))
+            save_picture(side / f'{index:04d}.jpg', picture)
 
     settings = dict(images_per_class=images_per_class, seed=seed)
-    return draw_once(root, 'parts', len(PARTS) * images_per_class, settings, write)
-
-
-def _file(folder: Path, words: Iterable[str], index: int) -> Path:
-    return folder / ('val' if index % 16 == 0 else 'train') / '_'.join(words) / f'{index:04d}.jpg'
+    return draw_once(root, kind, len(classes) * images_per_class, settings, write)
 
 
 @DATASETS.register_module()
@@ -62,29 +69,25 @@ class DemoObjects(CustomDataset):
     """The coarse objects as a classification data set; ``data_root`` is drawn at the first use.
 
     Args:
-        images_per_class: Pictures to draw of each class. Defaults to 160.
+        images_per_class: Pictures to draw of each class. None takes :func:`draw_objects`' number.
+            Defaults to None.
         **kwargs: Those of mmpretrain's ``CustomDataset``; ``data_prefix`` is 'train' or 'val'.
     """
 
-    def __init__(self, images_per_class: int = 160, **kwargs) -> None:
-        self.images_per_class = images_per_class
+    draw = staticmethod(draw_objects)
+
+    def __init__(self, images_per_class: int | None = None, **kwargs) -> None:
+        self.options = dict(images_per_class=images_per_class) if images_per_class else {}
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Draw the pictures if need be, then list them."""
-        draw_objects(self.data_root, self.images_per_class)
+        self.draw(self.data_root, **self.options)
         return super().load_data_list()
 
 
 @DATASETS.register_module()
-class DemoParts(CustomDataset):
-    """The close-ups of birds' parts as a classification data set; see :class:`DemoObjects`."""
+class DemoParts(DemoObjects):
+    """The close-ups of birds' parts, likewise."""
 
-    def __init__(self, images_per_class: int = 80, **kwargs) -> None:
-        self.images_per_class = images_per_class
-        super().__init__(**kwargs)
-
-    def load_data_list(self) -> list[dict]:
-        """Draw the pictures if need be, then list them."""
-        draw_parts(self.data_root, self.images_per_class)
-        return super().load_data_list()
+    draw = staticmethod(draw_parts)

@@ -40,14 +40,7 @@ OBJECTS = tuple((kind, variant) for kind, (_, variants) in _KINDS.items() for va
 def draw_object(
     kind: str, variant: str, rng: np.random.Generator, size: tuple[int, int]
 ) -> np.ndarray:
-    """Draw one picture of one coarse class, ``(H, W, 3)`` uint8 RGB.
-
-    Args:
-        kind: What to draw; first item of an entry of ``OBJECTS``.
-        variant: Its variant; second item of the same entry.
-        rng: The only source of chance.
-        size: Width and height, pixels.
-    """
+    """Draw an entry of ``OBJECTS``, (H, W, 3) uint8 RGB, of this (width, height)."""
     canvas = Canvas(size)
     paint_scene(canvas, rng, clutter=rng.uniform(0, 1))
     scale = rng.uniform(0.32, 0.5) * min(size)

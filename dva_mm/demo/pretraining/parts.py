@@ -17,16 +17,9 @@ PARTS = (
 
 
 def draw_part(region: str, species: Species, rng: np.random.Generator, side: int) -> np.ndarray:
-    """Draw a bird and cut out one region of it.
+    """Draw a bird and cut out one region, near the middle of (side, side, 3) uint8 RGB.
 
-    Args:
-        region: 'head' (with beak and crest), 'body' (with wing and belly) or 'tail'.
-        species: The parts to draw.
-        rng: The only source of chance.
-        side: Width and height of the picture, pixels.
-
-    Returns:
-        ``(side, side, 3)`` uint8 RGB; the region lies near the middle.
+    Regions are 'head' (with beak and crest), 'body' (with wing and belly) and 'tail'.
     """
     picture, _, centres, unit = draw_bird(species, rng, (2 * side, 2 * side), (0.5, 0.66))
     half = rng.uniform(0.42, 0.7) * unit

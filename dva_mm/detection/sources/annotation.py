@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mmpretrain.registry import TASK_UTILS
@@ -47,15 +48,13 @@ class AnnotationBoxes:
         """Boxes in pixels of images of these (width, height)."""
         found = []
         for path, (width, height) in zip(inputs, sizes, strict=True):
-            area = {box: _area(box, width, height) for box in self.boxes.get(path, ())}
-            best = max(area, key=area.get, default=None)
-            found.append(Detection(best, 1.0) if best and area[best] > 0 else None)
+            boxes = [box for box in self.boxes.get(path, ()) if clip_box(box, height, width)]
+            best = max(boxes, key=partial(_area, width=width, height=height), default=None)
+            found.append(Detection(best, 1.0) if best else None)
         return found
 
 
 def _area(box: Sequence[float], width: int, height: int) -> float:
     """Of the part inside the image."""
-    if clip_box(box, height, width) is None:
-        return 0.0
     x1, y1, x2, y2 = box
     return (min(x2, width) - max(x1, 0)) * (min(y2, height) - max(y1, 0))

@@ -57,15 +57,12 @@ class AttentionBoxes:
 
 
 def self_attention(attention: nn.Module, x: Tensor, rows: int | None = None) -> Tensor:
-    """The weights that a block's attention module puts on the values, heads averaged.
+    """The weights that a block's attention puts on the values, heads averaged: (B, rows, N).
 
     Args:
         attention: timm's or mmpretrain's, with ``qkv`` and ``num_heads``.
         x: Its input, (B, N, C).
         rows: Compute those of the first so many queries alone. None takes all. Defaults to None.
-
-    Returns:
-        (B, rows, N); each row sums to 1.
 
     >>> from timm.layers import Attention
     >>> self_attention(Attention(8, num_heads=2), torch.zeros(1, 4, 8), rows=1)
@@ -81,18 +78,15 @@ def self_attention(attention: nn.Module, x: Tensor, rows: int | None = None) -> 
 
 
 def class_attention(encoder: FrozenViT, images: Tensor, block: int = -3) -> Tensor:
-    """Attention of the class token to the patches in one block, heads averaged.
+    """Attention of the class token to the patches, (B, h, w), in one block, heads averaged.
 
     In a supervised ViT the last block puts much of it on single background patches (Darcet et al.
-    2023, https://arxiv.org/abs/2309.16588), hence the default.
+    2023, https://arxiv.org/abs/2309.16588), hence the default. Adapters, if any, count.
 
     Args:
-        encoder: With a class token. Adapters, if any, count.
+        encoder: With a class token.
         images: Normalised, (B, 3, H, W), of the encoder's size.
         block: Index of the block, negative from the end. Defaults to -3.
-
-    Returns:
-        (B, h, w) over the patch grid, without class and register tokens; sums below 1.
 
     Raises:
         ValueError: If the encoder has no class token, no such block, or rotary positions.
@@ -102,14 +96,13 @@ def class_attention(encoder: FrozenViT, images: Tensor, block: int = -3) -> Tens
     torch.Size([1, 2, 2])
     """
     _check(encoder, block)
-    maps: list[Tensor] = []
-    _run(
-        encoder,
-        images,
-        [encoder.blocks[block]],
-        lambda attention, x: maps.append(self_attention(attention, x, rows=1)[:, 0]),  # (B, N)
-    )
-    return to_grid(encoder, maps[0])
+    rows: list[Tensor] = []
+
+    def look(attention: nn.Module, x: Tensor) -> None:
+        rows.append(self_attention(attention, x, rows=1)[:, 0])  # (B, N)
+
+    _run(encoder, images, [encoder.blocks[block]], look)
+    return to_grid(encoder, rows[0])
 
 
 def attention_rollout(encoder: FrozenViT, images: Tensor) -> Tensor:
@@ -117,9 +110,7 @@ def attention_rollout(encoder: FrozenViT, images: Tensor) -> Tensor:
 
     Abnar & Zuidema 2020 (https://arxiv.org/abs/2005.00928): the class token's row of
     :math:`\prod_l \tfrac12 (A_l + I)`, the last block at the left, with :math:`A_l` the mean over
-    the heads of block l.
-
-    Args, Returns, Raises: As :func:`class_attention`.
+    the heads of block l. Everything else as in :func:`class_attention`.
 
     >>> vit = FrozenViT('test_vit', img_size=32, pretrained=False)
     >>> attention_rollout(vit, torch.zeros(1, 3, 32, 32)).shape

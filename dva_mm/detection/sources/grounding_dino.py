@@ -3,6 +3,7 @@
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,17 +25,15 @@ class GroundingDINO:
 
     Args:
         prompt: The super-class of all images in lower case, ending in a dot: 'a bird.'
-        model: A name on the hub, or a local folder. Defaults to
-            'IDEA-Research/grounding-dino-base'.
+        model: A name on the hub, or a local folder. Defaults to the base model.
         box_threshold: Least score of a box. Defaults to 0.35.
-        text_threshold: Least score of a word to be in the phrase that names a box; it changes no
-            box. Defaults to 0.25.
+        text_threshold: Least score of a word of the phrase that names a box; it changes no box.
+            Defaults to 0.25.
         device: Where to compute. Defaults to 'cpu'.
 
     Raises:
-        ImportError: If transformers is not installed.
         ValueError: If the prompt has another form, or a threshold is out of range.
-        RuntimeError: If the model cannot be loaded.
+        ImportError, RuntimeError: If transformers or the model cannot be loaded.
 
     >>> GroundingDINO('A bird')
     Traceback (most recent call last):
@@ -76,11 +75,9 @@ class GroundingDINO:
                 f'the detector {model!r} cannot be loaded: {error}\nFetch it on a machine with '
                 'internet and give its folder as model=FOLDER'
             ) from error
-        self.prepare = _Pixels(self.processor.image_processor)
+        self.prepare = partial(_pixels, image_processor=self.processor.image_processor)
         self.model = network.to(device).eval()
-        self.prompt = prompt
-        self.thresholds = thresholds
-        self.device = device
+        self.prompt, self.thresholds, self.device = prompt, thresholds, device
         self.options = dict(model=str(model), prompt=prompt, **thresholds)
 
     @torch.inference_mode()
@@ -91,35 +88,25 @@ class GroundingDINO:
         alike = defaultdict(list)
         for index, pixels in enumerate(inputs):
             alike[pixels['pixel_values'].shape].append(index)
-        detections: list[Detection | None] = [None] * len(inputs)
+        detections: dict[int, Detection | None] = {}
         for indices in alike.values():
-            text = self.processor(text=[self.prompt] * len(indices), return_tensors='pt')
-            batch = dict(text)
+            batch = dict(self.processor(text=[self.prompt] * len(indices), return_tensors='pt'))
             for name in inputs[indices[0]]:
                 batch[name] = torch.stack([inputs[index][name] for index in indices])
             batch = {name: values.to(self.device) for name, values in batch.items()}
+            outputs, shown = self.model(**batch), [sizes[index] for index in indices]
             found = best_boxes(
-                self.processor,
-                self.model(**batch),
-                batch['input_ids'],
-                [sizes[index] for index in indices],
-                **self.thresholds,
+                self.processor, outputs, batch['input_ids'], shown, **self.thresholds
             )
-            for index, detection in zip(indices, found, strict=True):
-                detections[index] = detection
-        return detections
+            detections.update(zip(indices, found, strict=True))
+        return [detections[index] for index in range(len(inputs))]
 
 
-class _Pixels:
-    """Image file -> the model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w)."""
-
-    def __init__(self, image_processor: Callable) -> None:
-        self.image_processor = image_processor
-
-    def __call__(self, path: Path) -> dict[str, Tensor]:
-        image = Image.fromarray(read_image(path)[..., ::-1])  # RGB
-        batch = self.image_processor(images=image, return_tensors='pt')
-        return {name: values[0] for name, values in batch.items()}
+def _pixels(path: Path, image_processor: Callable) -> dict[str, Tensor]:
+    """The model's ``pixel_values`` (3, h, w) and ``pixel_mask`` (h, w) of an image file."""
+    image = Image.fromarray(read_image(path)[..., ::-1])  # RGB
+    batch = image_processor(images=image, return_tensors='pt')
+    return {name: values[0] for name, values in batch.items()}
 
 
 def best_boxes(
@@ -139,14 +126,10 @@ def best_boxes(
     # transformers 4.51 renamed box_threshold.
     known = inspect.signature(post_process).parameters
     name = 'threshold' if 'threshold' in known else 'box_threshold'
-    found = post_process(
-        outputs,
-        input_ids,
-        **{name: box_threshold},
-        text_threshold=text_threshold,
-        target_sizes=[(height, width) for width, height in sizes],
-    )
-    pairs = [
-        sorted(zip(each['scores'].tolist(), each['boxes'].tolist(), strict=True)) for each in found
-    ]
-    return [Detection(tuple(pair[-1][1]), pair[-1][0]) if pair else None for pair in pairs]
+    options = {name: box_threshold, 'text_threshold': text_threshold}
+    sides = [(height, width) for width, height in sizes]
+    best = []
+    for found in post_process(outputs, input_ids, target_sizes=sides, **options):
+        pairs = sorted(zip(found['scores'].tolist(), found['boxes'].tolist(), strict=True))
+        best.append(Detection(tuple(pairs[-1][1]), pairs[-1][0]) if pairs else None)
+    return best

@@ -47,14 +47,8 @@ def patch_pca(encoder: FrozenViT, images: Tensor) -> Tensor:
     the object's is the one that a smaller share of the border's patches has than of the patches
     inside; if the shares are equal, the one whose sum over the border is negative. Wei et al. 2017
     (https://arxiv.org/abs/1707.06397) find objects so in a CNN's descriptors, over a set of images;
-    here it is done image by image.
-
-    Args:
-        encoder: Any; no class token is needed.
-        images: Normalised, (B, 3, H, W), of the encoder's size.
-
-    Returns:
-        (B, h, w) over the patch grid, non-negative: the component, 0 on the background.
+    here it is done image by image. Of ``images`` (B, 3, H, W), normalised and of the encoder's
+    size, it is (B, h, w) over the patch grid, and 0 on the background.
 
     >>> vit = FrozenViT('test_vit', img_size=32, pretrained=False)
     >>> patch_pca(vit, torch.zeros(1, 3, 32, 32)).shape
@@ -75,13 +69,7 @@ def patch_pca(encoder: FrozenViT, images: Tensor) -> Tensor:
 
 
 def first_component(features: Tensor) -> Tensor:
-    """The first principal component over a grid of features, signed and cut at 0 as above.
-
-    Args:
-        features: (B, h, w, D).
-
-    Returns:
-        (B, h, w), non-negative.
+    """The first principal component of (B, h, w, D) features, signed and cut at 0 as above.
 
     >>> features = torch.zeros(1, 3, 3, 2)
     >>> features[0, 1, 1] = torch.tensor([-3.0, 4.0])

@@ -92,22 +92,16 @@ def test_the_map_is_the_class_tokens_row(encoder: FrozenViT, large: Tensor, bloc
 
 @torch.no_grad()
 def test_rollout_follows_attention_through_all_blocks(encoder: FrozenViT, large: Tensor):
+    before = encoder(large)[0]
     maps = attention_rollout(encoder, large)
+    assert torch.equal(encoder(large)[0], before)
+    assert not any(block.attn._forward_pre_hooks for block in encoder.blocks)
     inputs = block_inputs(encoder, large)
     for image in range(3):
         flow = torch.eye(inputs[0].shape[1])  # flow[i, j]: how much of input j is in token i
         for block, x in zip(encoder.blocks, inputs, strict=True):
             flow = (0.5 * naive_attention(block.attn, x[image]) + 0.5 * torch.eye(len(flow))) @ flow
         torch.testing.assert_close(maps[image], flow[0, 1:].reshape(maps[image].shape))
-
-
-@pytest.mark.parametrize('find', [class_attention, attention_rollout])
-@torch.no_grad()
-def test_nothing_stays_behind_on_the_encoder(encoder: FrozenViT, large: Tensor, find):
-    before = encoder(large)[0]
-    find(encoder, large)
-    assert torch.equal(encoder(large)[0], before)
-    assert not any(block.attn._forward_pre_hooks for block in encoder.blocks)
 
 
 @torch.no_grad()
@@ -120,22 +114,16 @@ def test_all_tokens_before_the_patches_are_left_out(plain_encoder):
     torch.testing.assert_close(class_attention(encoder, images)[0], row[2:].reshape(2, 2))
 
 
-@pytest.mark.parametrize('find', [class_attention, attention_rollout])
-@pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
-def test_an_encoder_without_a_class_token_is_refused(
-    plain_encoder, mmpretrain_arch: dict, find, host: str
-):
-    arch = 'test_vit2' if host == 'timm' else {**mmpretrain_arch, 'with_cls_token': False}
-    encoder = plain_encoder(arch, 32, pooling='avg')
-    with pytest.raises(ValueError, match='no class token.*type=PatchPCA'):
-        find(encoder, torch.zeros(1, 3, 32, 32))
-
-
-@pytest.mark.parametrize('options', [dict(block=6), dict(block=-7), dict(block=0, rollout=True)])
-def test_a_block_that_does_not_exist_is_refused_at_once(options: dict):
-    encoder = dict(type='FrozenViT', arch='test_vit', pretrained=False, img_size=32)
-    with pytest.raises(ValueError, match=f'block={options["block"]}'):
-        AttentionBoxes(encoder, {}, **options)
+def test_what_has_no_class_token_or_no_such_block_is_refused(plain_encoder, mmpretrain_arch: dict):
+    for arch in ('test_vit2', {**mmpretrain_arch, 'with_cls_token': False}):
+        encoder = plain_encoder(arch, 32, pooling='avg')
+        for find in (class_attention, attention_rollout):
+            with pytest.raises(ValueError, match='no class token.*type=PatchPCA'):
+                find(encoder, torch.zeros(1, 3, 32, 32))
+    config = dict(type='FrozenViT', arch='test_vit', pretrained=False, img_size=32)
+    for options in (dict(block=6), dict(block=-7), dict(block=0, rollout=True)):
+        with pytest.raises(ValueError, match=f'block={options["block"]}'):
+            AttentionBoxes(config, {}, **options)
 
 
 def test_rotary_positions_are_refused(plain_encoder):

@@ -2,6 +2,7 @@
 
 import sys
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from dva_mm.datasets.box_file import read_box_file
-from dva_mm.detection.cache import cache_boxes
 from dva_mm.detection.sources.grounding_dino import GroundingDINO, best_boxes
 
 needs_transformers = pytest.mark.skipif(
@@ -91,49 +90,18 @@ def test_a_batch_gives_what_its_images_give_alone(dino_folder: Path, pictures: l
     assert detector.detect(inputs, sizes) == together  # no dropout
 
 
-@needs_transformers
-def test_what_is_not_found_is_a_fallback_in_the_file(
-    dino_folder: Path, pictures: list[Path], tmp_path: Path
+def test_prompts_of_another_form_thresholds_and_absent_models_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    everything = GroundingDINO('a bird.', str(dino_folder), box_threshold=0.0)
-    inputs = [everything.prepare(picture) for picture in pictures]
-    scores = [found.score for found in everything.detect(inputs, SIZES)]
-    cache_boxes(everything, tmp_path, pictures, tmp_path / 'all.jsonl', batch_size=3)
-    entries = read_box_file(tmp_path / 'all.jsonl')[1]
-    assert [entries[f'{i}.png'].source for i in range(4)] == ['grounding-dino'] * 4
-    assert [entries[f'{i}.png'].score for i in range(4)] == pytest.approx(scores, abs=1e-5)
-    least = (max(scores) + sorted(scores)[-2]) / 2
-    surest = GroundingDINO('a bird.', str(dino_folder), box_threshold=least)
-    cache_boxes(surest, tmp_path, pictures, tmp_path / 'one.jsonl', batch_size=3)
-    header, entries = read_box_file(tmp_path / 'one.jsonl')
-    for index, score in enumerate(scores):
-        source = 'grounding-dino' if score == max(scores) else 'fallback'
-        assert entries[f'{index}.png'].source == source
-    assert header['options'] == dict(
-        model=str(dino_folder), prompt='a bird.', box_threshold=least, text_threshold=0.25
-    )
-
-
-@pytest.mark.parametrize('prompt', ['a bird', 'A bird.', 'a bird. ', '', '.', ['a cat', 'a dog.']])
-def test_a_prompt_of_another_form_is_refused(prompt: str):
-    with pytest.raises(ValueError, match='prompt'):
-        GroundingDINO(prompt)
-
-
-@pytest.mark.parametrize('name', ['box_threshold', 'text_threshold'])
-@pytest.mark.parametrize('value', [-0.1, 1, 35, float('nan')])
-def test_a_threshold_out_of_range_is_refused(name: str, value: float):
-    with pytest.raises(ValueError, match=f'{name} .*{value}'):
-        GroundingDINO('a bird.', **{name: value})
-
-
-def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
+    for prompt in ('a bird', 'A bird.', 'a bird. ', '', '.', ['a cat', 'a dog.']):
+        with pytest.raises(ValueError, match='prompt'):
+            GroundingDINO(prompt)
+    for name, value in product(('box_threshold', 'text_threshold'), (-0.1, 1, 35, float('nan'))):
+        with pytest.raises(ValueError, match=f'{name} .*{value}'):
+            GroundingDINO('a bird.', **{name: value})
+    if find_spec('transformers'):
+        with pytest.raises(RuntimeError, match=tmp_path.name):
+            GroundingDINO('a bird.', str(tmp_path))
     monkeypatch.setitem(sys.modules, 'transformers', None)
     with pytest.raises(ImportError, match=r'dva_mm\[detector\]'):
         GroundingDINO('a bird.')
-
-
-@needs_transformers
-def test_a_folder_without_a_detector_is_named(tmp_path: Path):
-    with pytest.raises(RuntimeError, match=tmp_path.name):
-        GroundingDINO('a bird.', str(tmp_path))

@@ -1,6 +1,6 @@
 # The first stage of the demo's pre-training: a small ViT on 64 coarse classes of drawn objects; no
 # species of bird is among them. objects.log is the log of the run that made the shipped encoder.
-default_scope = 'mmpretrain'
+_base_ = 'dva_mm::_base_/default_runtime.py'
 custom_imports = dict(imports=['dva_mm', 'dva_mm.demo.pretraining'], allow_failed_imports=False)
 model = dict(
     type='ImageClassifier',
@@ -63,25 +63,4 @@ param_scheduler = [
 train_cfg = dict(by_epoch=True, max_epochs=16, val_interval=2)
 val_cfg = dict()
 
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=100),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    epoch_seed=dict(type='EpochSeedHook'),
-    non_finite_loss=dict(type='NonFiniteLossHook'),
-    plain_checkpoint=dict(type='AdapterCheckpointHook'),
-)
-env_cfg = dict(
-    cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
-)
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
-log_processor = dict(window_size=10)
-log_level = 'INFO'
-randomness = dict(seed=0, deterministic=False)
-load_from = None
-resume = False
+default_hooks = dict(logger=dict(interval=100))
