@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from dva_mm.arguments import make_parser
+from dva_mm.config import load_config
 from dva_mm.screen import quieten
 
 COMMANDS = {
@@ -32,8 +33,8 @@ def main(argv: list[str] | None = None) -> int | None:
     """Run a command (default: the command line's) and turn a user's mistake into one line.
 
     Returns:
-        The exit code: the command's own, 2 after a ValueError or FileNotFoundError (with
-        DVA_MM_TRACEBACK=1 these are raised), 130 after Ctrl-C.
+        The exit code: the command's own, 2 after a user's mistake (with DVA_MM_TRACEBACK=1 it is
+        raised), 130 after Ctrl-C.
 
     >>> main(['publish', 'gone.pth', 'gone.txt'])
     2
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int | None:
         close = ''.join(f'; did you mean {n}?' for n in get_close_matches(command, COMMANDS, 1))
         print(f'{usage}\n\nerror: unknown command {command!r}{close}', file=sys.stderr)
         raise SystemExit(2)
-    if command in ('train', 'test'):
+    if command in ('train', 'test', 'publish'):
         make_parser(command).parse_args(rest)  # --help and mistakes, before torch is imported
     ranks = (os.environ.get(name) for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'))
     rank = next((int(rank) for rank in ranks if rank), None)  # None: the only process
@@ -62,11 +63,11 @@ def main(argv: list[str] | None = None) -> int | None:
     except (Exception, KeyboardInterrupt) as error:
         if _is_interrupt(error):
             if not rank:
-                again = shlex.join(['python', *sys.orig_argv[1:], '--resume'])
+                again = _variables(rest) + shlex.join(['python', *sys.orig_argv[1:], '--resume'])
                 hint = f'; to go on: {again}' if command == 'train' and rank is None else ''
                 print(f'\ninterrupted{hint}', file=sys.stderr)
             return 130
-        mistake = isinstance(error, ValueError | FileNotFoundError)
+        mistake = _is_mistake(error)
         if rank is not None and not mistake:
             time.sleep(1)  # where it is another process's end that failed here, this one is ended
         if not _is_first_to_fail(rank):
@@ -95,6 +96,23 @@ def _is_first_to_fail(rank: int | None) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def _is_mistake(error: BaseException) -> bool:
+    """Tell whether the user can mend it; an unknown option of a class is a TypeError."""
+    if isinstance(error, TypeError):
+        return 'unexpected keyword argument' in str(error)
+    return isinstance(error, ValueError | FileNotFoundError | ImportError)
+
+
+def _variables(arguments: list[str]) -> str:
+    """The environment variables that a training's config reads, as they stand before a command."""
+    try:
+        names = load_config(make_parser('train').parse_args(arguments).config).env_variables
+    except (Exception, SystemExit):  # the hint is less than the interrupt
+        names = {}
+    given = [f'{name}={shlex.quote(os.environ[name])} ' for name in names if name in os.environ]
+    return ''.join(given)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

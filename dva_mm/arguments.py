@@ -1,4 +1,4 @@
-"""Arguments of training and testing, parsed before torch is imported."""
+"""Arguments of training, testing and publishing, parsed before torch is imported."""
 
 import argparse
 
@@ -6,7 +6,10 @@ from mmengine.config import DictAction
 
 from dva_mm.config import find_config
 
-TEXTS = ('data_root', 'work_dir', 'prompt', 'model')
+TEXTS = (
+    *('data_root', 'work_dir', 'load_from', 'out_dir', 'boxes', 'pretrained', 'per_class_file'),
+    *('prompt', 'model'),
+)
 """Fields, also nested ones, whose values are taken as they stand."""
 
 
@@ -32,12 +35,22 @@ class ConfigOptions(DictAction):
 
 
 def make_parser(command: str) -> argparse.ArgumentParser:
-    """Return the parser of ``'train'`` or ``'test'``, with mmpretrain's options.
+    """Return the parser of ``'train'`` or ``'test'``, with mmpretrain's options, or ``'publish'``.
 
     >>> make_parser('train').parse_args(['dva_mm::dva_demo.py', '--resume']).resume
     'auto'
     """
     parser = argparse.ArgumentParser(prog=f'dva-mm {command}', description=f'{command} a model')
+    if command == 'publish':
+        parser.add_argument('checkpoint', help="a run's checkpoint")
+        parser.add_argument('out', help='file to write: .pth or .safetensors')
+        parser.add_argument('--with-head', action='store_true', help='keep the class proxies too')
+        parser.add_argument(
+            '--backbone',
+            action='store_true',
+            help='write the whole backbone of a run that trained it, for backbone.pretrained',
+        )
+        return parser
     parser.add_argument('config', type=_config, help='a config file, or dva_mm::NAME.py')
     if command == 'train':
         parser.add_argument(

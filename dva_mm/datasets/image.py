@@ -150,6 +150,9 @@ class LoadImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Set ``img``, ``img_shape`` and ``ori_shape``, and scale ``box``."""
+        if results.get('img_path') is None and 'img' in results:  # mmpretrain's inferencers load it
+            results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+            return results
         path, box = results['img_path'], results.get('box')
         content = fileio.get(path, backend_args=self.backend_args)
         header, reduction = None, 1

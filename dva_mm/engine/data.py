@@ -1,12 +1,14 @@
 """The data sets of a config: options that change all of them, and checks before anything slow."""
 
 import inspect
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import product
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS, DefaultScope
 from mmpretrain.registry import DATASETS, MODELS
 from torch.utils.data import Dataset
@@ -42,8 +44,16 @@ def merge_options(cfg: Config, options: dict | None) -> None:
     for name in options:
         top = name.split('.')[0]
         if top not in known:
-            close = get_close_matches(top, known, 1, 0)[0]
-            raise ValueError(f'--cfg-options {name}: no config has {top!r}; is it {close!r}?')
+            close = get_close_matches(top, known, 1) or _ending_in(top, cfg)[:3]
+            hint = f'; is it {" or ".join(map(repr, close))}?' if close else f'; known are {sorted(known)}'
+            raise ValueError(f'--cfg-options {name}: no config has {top!r}{hint}')
+    for name in cfg:
+        if name not in DATA_FIELDS and (close := get_close_matches(name, DATA_FIELDS, 1, 0.75)):
+            print_log(
+                f'the config sets {name!r}, which changes no data set; is it {close[0]}?',
+                logger='current',
+                level=logging.WARNING,
+            )
     shared = {name: cfg.pop(name) for name in DATA_FIELDS if name in cfg}
     shared |= {name: options.pop(name) for name in DATA_FIELDS if name in options}
     for loader in LOADERS:
@@ -57,6 +67,15 @@ def merge_options(cfg: Config, options: dict | None) -> None:
         for data in parts:
             data.update(shared)
     cfg.merge_from_dict(options)
+
+
+def _ending_in(name: str, cfg: Mapping, prefix: str = '') -> list[str]:
+    """The dotted names of a config's fields that end in a name, the shortest first."""
+    found = []
+    for key, value in cfg.items():
+        found += [f'{prefix}{key}'] * (key == name)
+        found += _ending_in(name, value, f'{prefix}{key}.') if isinstance(value, Mapping) else []
+    return sorted(found, key=lambda dotted: dotted.count('.'))
 
 
 def data_sets(cfg: Config, *loaders: str) -> list[ConfigDict]:

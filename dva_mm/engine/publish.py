@@ -1,6 +1,5 @@
 """Publish the weights that retrieval needs, and load them beside the frozen encoder."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from dva_mm.arguments import make_parser
 from dva_mm.files import check_writable, replace_atomically
 
 from .checkpoint import UNREADABLE, check_encoder, check_tensors, frozen_names, unwrap
@@ -138,15 +138,6 @@ def publish(filename: str, out: str, with_head: bool = False, backbone: bool = F
 
 def main(argv: list[str] | None = None) -> None:
     """Write a run's weights alone: ``dva-mm publish CHECKPOINT OUT.safetensors``."""
-    parser = argparse.ArgumentParser(prog='dva-mm publish', description=main.__doc__)
-    parser.add_argument('checkpoint', help="a run's checkpoint")
-    parser.add_argument('out', help='file to write: .pth or .safetensors')
-    parser.add_argument('--with-head', action='store_true', help='keep the class proxies too')
-    parser.add_argument(
-        '--backbone',
-        action='store_true',
-        help='write the backbone alone, for model.backbone.pretrained (runs that train all of it)',
-    )
-    args = parser.parse_args(argv)
+    args = make_parser('publish').parse_args(argv)
     path = publish(args.checkpoint, args.out, args.with_head, args.backbone)
     print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')

@@ -55,6 +55,9 @@ class DVARetriever(BaseModel):
         super().__init__(data_preprocessor=MODELS.build(preprocessor), init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         self.neck = _build(neck, self._width)
+        # Without their number, classes are counted by training, and nothing else needs the head.
+        self._uncounted = head is not None and head.get('num_classes', 0) is None
+        head = None if self._uncounted else head
         self.head = _build(head, lambda: getattr(self.neck, 'out_channels', 0) or self._width())
 
     def _width(self) -> int:
@@ -149,7 +152,9 @@ class DVARetriever(BaseModel):
         """
         if self.head is None:
             raise ValueError(
-                "DVARetriever has no head to train; set model.head, e.g. to dict(type='DVAHead')"
+                'DVARetriever has no head to train; set '
+                + 'model.head.num_classes (tools/train.py counts it)' * self._uncounted
+                + "model.head, e.g. to dict(type='DVAHead')" * (not self._uncounted)
             )
         labels = torch.cat([sample.gt_label for sample in data_samples])
         if isinstance(inputs, Tensor):

@@ -1,17 +1,16 @@
 """Get a data set from its official source and check what is there."""
 
-from .benchmark import prepare_benchmark, train_command
-from .check import Report, check_data
-from .download import download_file, verify
-from .unpack import UnsafeArchiveError, unpack_archive
+from dva_mm.lazy import lazy_names
 
-__all__ = [
-    'Report',
-    'UnsafeArchiveError',
-    'check_data',
-    'download_file',
-    'prepare_benchmark',
-    'train_command',
-    'unpack_archive',
-    'verify',
-]
+_MODULES = {
+    'Report': 'check',
+    'UnsafeArchiveError': 'unpack',
+    'check_data': 'check',
+    'download_file': 'download',
+    'prepare_benchmark': 'benchmark',
+    'train_command': 'benchmark',
+    'unpack_archive': 'unpack',
+    'verify': 'download',
+}
+__all__ = list(_MODULES)
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -9,12 +9,9 @@ DESCRIPTION = 'Download, verify, unpack and check a data set: a benchmark, or da
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    from dva_mm.datasets.benchmarks import BENCHMARKS
-
-    parser = argparse.ArgumentParser('prepare', description=DESCRIPTION)
-    names = [name for name, benchmark in BENCHMARKS.items() if benchmark.layout]
-    text = f'one of {", ".join(names)}; data of your own need --check --root FOLDER'
-    parser.add_argument('name', metavar='NAME', choices=names, help=text)
+    parser = argparse.ArgumentParser('dva-mm prepare', description=DESCRIPTION)
+    text = 'such as cub, or folder and csv with --check --root FOLDER; an unknown one lists all'
+    parser.add_argument('name', metavar='NAME', help=text)
     parser.add_argument('--root', help='folder of the data set; default: where the configs look')
     parser.add_argument('--check', action='store_true', help='only check what is there')
     parser.add_argument('--keep-archive', action='store_true', help='keep what was downloaded')
@@ -39,13 +36,16 @@ def main(argv: list[str] | None = None) -> int:
     >>> main(['cub', '--check', '--root', 'nowhere'])
     2
     """
+    parser = _make_parser()
+    args = parser.parse_args(argv)
     from dva_mm.datasets.benchmarks import BENCHMARKS
 
     from .benchmark import prepare_benchmark, train_command
     from .check import check_data
 
-    parser = _make_parser()
-    args = parser.parse_args(argv)
+    names = [name for name, benchmark in BENCHMARKS.items() if benchmark.layout]
+    if args.name not in names:
+        parser.error(f'NAME must be one of {", ".join(names)}, got {args.name!r}')
     source = BENCHMARKS[args.name].source
     if source is None and not (args.check and args.root):
         parser.error(f'{args.name} cannot be downloaded here: give --check and --root FOLDER')

@@ -1,17 +1,16 @@
-from .change import Change
-from .hub import push_to_hub
-from .index import Index
-from .items import IndexBusyError, Item
-from .queries import Hit
-from .retriever import Embedded, Retriever
+"""Search: images to embeddings, and an index of them."""
 
-__all__ = [
-    'Change',
-    'Embedded',
-    'Hit',
-    'Index',
-    'IndexBusyError',
-    'Item',
-    'Retriever',
-    'push_to_hub',
-]
+from dva_mm.lazy import lazy_names
+
+_MODULES = {
+    'Change': 'change',
+    'Embedded': 'retriever',
+    'Hit': 'queries',
+    'Index': 'index',
+    'IndexBusyError': 'items',
+    'Item': 'items',
+    'Retriever': 'retriever',
+    'push_to_hub': 'hub',
+}
+__all__ = list(_MODULES)
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -179,21 +179,20 @@ def test_mmpretrains_feature_extractor(config, tmp_path, num_classes):
     config['head']['num_classes'] = num_classes
     config['data_preprocessor'] = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
     resize = dict(type='Resize', scale=(32, 32), backend='pillow')
-    pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackInputs')]
+    pipeline = [dict(type='LoadImage'), resize, dict(type='PackInputs')]
     dataset = dict(type='FineGrainedDataset', pipeline=pipeline)
     imports = dict(imports=['dva_mm'], allow_failed_imports=False)
     loader = dict(dataset=dataset)
     Config(dict(custom_imports=imports, model=config, test_dataloader=loader)).dump(file)
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     cv2.imwrite(image_file, image)
-    # A head that waits for the training set to be counted is left out.
-    options = {} if num_classes else dict(head=None)
-    model = get_model(file, **options)
+    model = get_model(file)
+    assert (model.head is None) == (num_classes is None)  # it waits for the count
     for name, parameter in model.backbone.named_parameters():
         if '_up' in name:
             torch.nn.init.normal_(parameter)
     torch.save(dict(state_dict=model.state_dict()), checkpoint)
-    extract = FeatureExtractor(file, checkpoint, **options)
+    extract = FeatureExtractor(file, checkpoint)
     rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1).float()
     want = model.extract_feat(((rgb - 127.5) / 127.5)[None])[0]
     for got in (extract(image_file), extract(image), *extract(image_file, stage='backbone')):
