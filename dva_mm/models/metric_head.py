@@ -62,9 +62,8 @@ class MetricLearningHead(BaseModule):
         self.num_classes = num_classes
         self.loss_function = build_pml(loss, known)
         self.miner = None if miner is None else build_pml(miner, known)
-        if not isinstance(
-            self.loss_function, BaseMetricLossFunction | CrossBatchMemory | MultipleLosses
-        ):
+        kinds = BaseMetricLossFunction | CrossBatchMemory | MultipleLosses
+        if not isinstance(self.loss_function, kinds):
             raise ValueError(f'MetricLearningHead loss must be a loss, got {loss}')
         if self.miner is not None and not isinstance(self.miner, BaseMiner):
             raise ValueError(f'MetricLearningHead miner must be a miner, got {miner}')
@@ -107,7 +106,14 @@ class MetricLearningHead(BaseModule):
             embeddings, labels = torch.cat(views), torch.cat(targets)
             if self._smooth_ap:
                 embeddings, labels = _sorted_by_class(embeddings, labels)
-            self._restore_queues(len(embeddings))
+            for number, memory in enumerate(self._memories):
+                if len(embeddings) > memory.memory_size:
+                    raise ValueError(
+                        f'CrossBatchMemory of memory_size {memory.memory_size} cannot take a batch '
+                        f'of {len(embeddings)} (all processes and views); raise memory_size'
+                    )
+                memory.queue_idx, filled = self.queues[number].tolist()
+                memory.has_been_filled = bool(filled)
             mined = None if self.miner is None else self.miner(embeddings, labels)
             value = self.loss_function(embeddings, labels, mined)
             # A batch without pairs may leave a parameter out, which DDP refuses.
@@ -120,16 +126,6 @@ class MetricLearningHead(BaseModule):
             for number, memory in enumerate(self._memories):
                 self.queues[number] = torch.tensor([memory.queue_idx, memory.has_been_filled])
         return losses
-
-    def _restore_queues(self, batch: int) -> None:
-        for number, memory in enumerate(self._memories):
-            if batch > memory.memory_size:
-                raise ValueError(
-                    f'CrossBatchMemory of memory_size {memory.memory_size} cannot take a batch of '
-                    f'{batch} embeddings (of all processes and views); raise memory_size'
-                )
-            memory.queue_idx, filled = self.queues[number].tolist()
-            memory.has_been_filled = bool(filled)
 
 
 def _sorted_by_class(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,8 +38,7 @@ def build_pml(config: Mapping, known: Mapping[str, int]) -> nn.Module:
         config: ``dict(type='ProxyAnchorLoss', margin=0.1)``. An option may itself be such a dict
             (``distance``, ``reducer``, ``embedding_regularizer``, the ``loss`` of a
             CrossBatchMemory), or a list or dict of them (MultipleLosses, MultipleReducers).
-            ``weight_init_func`` takes a function of ``torch.nn.init``: ``dict(type='normal_',
-            std=0.01)``.
+            ``weight_init_func`` takes e.g. ``dict(type='normal_', std=0.01)`` of ``torch.nn.init``.
         known: Values for options that a class requires and the config leaves out, such as
             ``num_classes`` and ``embedding_size``.
 
@@ -77,16 +76,13 @@ def _nested(value: object, known: Mapping[str, int]) -> object:
 
 
 def _find(name: object) -> type:
-    found = [vars(family)[name] for family in _FAMILIES if name in names(family)]
-    if found:
-        return found[0]
     if name in _UNSUITED:
         raise ValueError(f'{name} of pytorch-metric-learning cannot be built: it {_UNSUITED[name]}')
-    known = [known for family in _FAMILIES for known in names(family)]
-    raise ValueError(
-        f'pytorch-metric-learning has no {name!r}; the closest are '
-        f'{get_close_matches(str(name), known, n=3, cutoff=0.3)}'
-    )
+    classes = {known: vars(family)[known] for family in _FAMILIES for known in names(family)}
+    if name not in classes:
+        near = get_close_matches(str(name), classes, n=3, cutoff=0.3)
+        raise ValueError(f'pytorch-metric-learning has no {name!r}; the closest are {near}')
+    return classes[name]
 
 
 def _init_function(value: Mapping) -> partial:

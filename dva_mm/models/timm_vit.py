@@ -44,7 +44,18 @@ def build_timm_vit(
                 _check_file(vit, file)
             vit = timm.create_model(arch, pretrained=True, **options)
         except Exception as error:
-            raise _weights_error(vit, arch, pretrained, error) from error
+            if isinstance(pretrained, str):
+                raise ValueError(
+                    f'FrozenViT: {pretrained!r} does not hold weights of {arch!r}: {error}'
+                ) from error
+            config = vit.pretrained_cfg
+            source = config.get('hf_hub_id') or config.get('url') or 'timm names no source'
+            raise RuntimeError(
+                f'FrozenViT: no pre-trained weights for {arch!r}. Tried: the hub ({source}), which '
+                f'gave {type(error).__name__}: {error}\nFetch the file on a machine with internet '
+                'and set model.backbone.pretrained to its path (.safetensors, .pth or .npz), e.g. '
+                '--cfg-options model.backbone.pretrained=weights/vit.safetensors'
+            ) from error
     if pooling != 'map' and vit.attn_pool is not None:
         vit.reset_classifier(0, 'token' if pooling == 'cls' else 'avg')
     if pooling == 'cls':
@@ -124,18 +135,3 @@ def _check_file(vit: nn.Module, file: str) -> None:
     names = list(vit.state_dict())
     if missing := [name for name in names if name not in state]:
         raise ValueError(f'{len(missing)} of {len(names)} tensors are missing, first {missing[0]}')
-
-
-def _weights_error(
-    vit: nn.Module, arch: str, pretrained: bool | str, error: Exception
-) -> Exception:
-    if isinstance(pretrained, str):
-        return ValueError(f'FrozenViT: {pretrained!r} does not hold weights of {arch!r}: {error}')
-    config = vit.pretrained_cfg
-    source = config.get('hf_hub_id') or config.get('url') or 'timm names no source'
-    return RuntimeError(
-        f'FrozenViT: no pre-trained weights for {arch!r}. Tried: the hub ({source}), which gave '
-        f'{type(error).__name__}: {error}\nFetch the file on a machine with internet and set '
-        'model.backbone.pretrained to its path (.safetensors, .pth or .npz), e.g. '
-        '--cfg-options model.backbone.pretrained=weights/vit.safetensors'
-    )

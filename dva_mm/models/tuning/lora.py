@@ -15,8 +15,8 @@ _NAME = 'default'  # peft's name for A and B within a layer
 class LoRA(Tuning):
     r"""LoRA: :math:`W x + \frac{alpha}{rank} B A x`, with B zero at the start.
 
-    Paper: https://arxiv.org/abs/2106.09685. On a fused qkv one A serves Q, K and V; the paper
-    adapts the separate projections of Q and V.
+    Paper: https://arxiv.org/abs/2106.09685, which adapts the separate projections of Q and V; on a
+    fused qkv one A serves Q, K and V.
 
     >>> LoRA(rank=4, target_modules=['qkv', 'attn.proj']).target_modules
     ['qkv', 'attn.proj']
