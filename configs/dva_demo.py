@@ -1,5 +1,5 @@
 # DVA end to end on embedded data: drawn birds in CUB's file format. The frozen encoder is a micro
-# ViT pre-trained by pretrain_demo_vit.py and pretrain_demo_vit_parts.py, never on these species.
+# ViT pre-trained by `python -m dva_mm.demo.pretraining`, never on these species.
 _base_ = 'dva_vit_cub.py'
 model = dict(
     backbone=dict(

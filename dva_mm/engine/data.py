@@ -45,7 +45,11 @@ def merge_options(cfg: Config, options: dict | None) -> None:
         top = name.split('.')[0]
         if top not in known:
             close = get_close_matches(top, known, 1) or _ending_in(top, cfg)[:3]
-            hint = f'; is it {" or ".join(map(repr, close))}?' if close else f'; known are {sorted(known)}'
+            hint = (
+                f'; is it {" or ".join(map(repr, close))}?'
+                if close
+                else f'; known are {sorted(known)}'
+            )
             raise ValueError(f'--cfg-options {name}: no config has {top!r}{hint}')
     for name in cfg:
         if name not in DATA_FIELDS and (close := get_close_matches(name, DATA_FIELDS, 1, 0.75)):

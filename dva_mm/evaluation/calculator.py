@@ -9,7 +9,6 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import FaissKMeans
 from torch import Tensor
 
-from . import ranking
 from .knn import CosineKNN, check_gallery, faiss, unit_norm
 
 Figure = Callable[[Tensor, Tensor, int], Tensor]
@@ -30,7 +29,7 @@ UP_TO_R = {'mean_average_precision_at_r', 'r_precision'}  # need as many neighbo
 
 
 class RetrievalCalculator(AccuracyCalculator):
-    """PML's ``AccuracyCalculator`` over the functions of :mod:`dva_mm.evaluation.ranking`.
+    """PML's ``AccuracyCalculator`` over the functions of :mod:`dva_mm.evaluation.metrics`.
 
     It adds Recall@K, as ``recall_at_K``, searches no further than the figures need (``max(ks)`` or
     the largest R), never makes PML's tables of classes by images, and takes any integer labels.

@@ -25,7 +25,7 @@ class RetrievalMetric(BaseMetric):
 
     Each test image is a query against all the others. With ``num_queries`` in the data set's
     ``metainfo``, the images whose ``sample_idx`` is below it are the queries and the others the
-    gallery, as in In-Shop. :mod:`dva_mm.evaluation.ranking` has the formulas. Queries that cannot
+    gallery, as in In-Shop. :mod:`dva_mm.evaluation.metrics` has the formulas. Queries that cannot
     be answered are left out of every mean, with a warning; in the gallery they stay.
 
     Each data sample needs ``embedding``, (C,), and one ``gt_label``. By ``sample_idx``, which
