@@ -9,6 +9,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import FaissKMeans
 from torch import Tensor
 
+from . import metrics
 from .knn import CosineKNN, check_gallery, faiss, unit_norm
 
 Figure = Callable[[Tensor, Tensor, int], Tensor]
@@ -16,11 +17,11 @@ Figure = Callable[[Tensor, Tensor, int], Tensor]
 # Names, PML's but for the first: the key in RetrievalMetric's results, and the figure of each query
 # (N,), from hits (N, neighbours), right answers R (N,) and the cut-off K. PML computes the others.
 METRICS: dict[str, tuple[str, Figure | None]] = {
-    'recall': ('Recall@{}', lambda hits, right, k: ranking.recall_at_k(hits, k)),
-    'mean_average_precision_at_r': ('MAP@R', lambda hits, right, k: ranking.map_at_r(hits, right)),
-    'r_precision': ('R-precision', lambda hits, right, k: ranking.r_precision(hits, right)),
-    'mean_reciprocal_rank': ('MRR@{}', lambda hits, right, k: ranking.mrr(hits[:, :k])),
-    'precision_at_1': ('Precision@1', lambda hits, right, k: ranking.precision_at_1(hits)),
+    'recall': ('Recall@{}', lambda hits, right, k: metrics.recall_at_k(hits, k)),
+    'mean_average_precision_at_r': ('MAP@R', lambda hits, right, k: metrics.map_at_r(hits, right)),
+    'r_precision': ('R-precision', lambda hits, right, k: metrics.r_precision(hits, right)),
+    'mean_reciprocal_rank': ('MRR@{}', lambda hits, right, k: metrics.mrr(hits[:, :k])),
+    'precision_at_1': ('Precision@1', lambda hits, right, k: metrics.precision_at_1(hits)),
     'NMI': ('NMI', None),
     'AMI': ('AMI', None),
 }
@@ -144,6 +145,6 @@ class RetrievalCalculator(AccuracyCalculator):
 
 def _hits(rows: Tensor, labels: Tensor, answers: Tensor) -> Tensor:
     """Whether each found row of the gallery is of the query's class, (N, k); a part at a time."""
-    size = max(1, ranking.MAX_ENTRIES // rows.shape[1])
+    size = max(1, metrics.MAX_ENTRIES // rows.shape[1])
     parts = zip(rows.split(size), labels.split(size), strict=True)
     return torch.cat([answers[found] == own[:, None] for found, own in parts])

@@ -11,7 +11,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dva_mm.evaluation import CosineKNN, RetrievalCalculator, calculator, ranking
+from dva_mm.evaluation import CosineKNN, RetrievalCalculator, calculator, metrics
 
 KS = (1, 2, 4, 8)
 PML = ('precision_at_1', 'r_precision', 'mean_average_precision_at_r', 'mean_reciprocal_rank')
@@ -50,7 +50,7 @@ def sets():
 @both_backends
 @pytest.mark.parametrize('data', [*sets()])
 def test_figures_are_those_of_the_double_loop(data, backend, limit, monkeypatch):
-    monkeypatch.setattr(ranking, 'MAX_ENTRIES', limit)
+    monkeypatch.setattr(metrics, 'MAX_ENTRIES', limit)
     want = twin.figures(*data[:2], KS, *data[2:])
     got, by_class = (figures(data, backend, per_class=choice) for choice in (False, True))
     assert sorted(got) == sorted(by_class) == sorted(NAMES)

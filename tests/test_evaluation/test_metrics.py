@@ -5,7 +5,7 @@ import pytest
 import reference_retrieval as twin
 import torch
 
-from dva_mm.evaluation import ranking
+from dva_mm.evaluation import metrics
 
 KS = (1, 2, 4, 8)
 
@@ -22,16 +22,16 @@ def rankings(seed: int, size: int = 30, gallery: int = 20) -> list[list[bool]]:
 @pytest.mark.parametrize('limit', [2**20, 30, 1])
 @pytest.mark.parametrize('seed', range(3))
 def test_values_of_each_query_are_those_of_the_naive_twin(seed, limit, monkeypatch):
-    monkeypatch.setattr(ranking, 'MAX_ENTRIES', limit)  # in one part, in several, one by one
+    monkeypatch.setattr(metrics, 'MAX_ENTRIES', limit)  # in one part, in several, one by one
     right = rankings(seed)
     hits = torch.tensor(right)
     num_right = hits.sum(dim=1)
     got = {
-        **{f'recall_at_{k}': ranking.recall_at_k(hits, k) for k in KS},
-        'precision_at_1': ranking.precision_at_1(hits),
-        'r_precision': ranking.r_precision(hits, num_right),
-        'mean_average_precision_at_r': ranking.map_at_r(hits, num_right),
-        'mean_reciprocal_rank': ranking.mrr(hits[:, : max(KS)]),
+        **{f'recall_at_{k}': metrics.recall_at_k(hits, k) for k in KS},
+        'precision_at_1': metrics.precision_at_1(hits),
+        'r_precision': metrics.r_precision(hits, num_right),
+        'mean_average_precision_at_r': metrics.map_at_r(hits, num_right),
+        'mean_reciprocal_rank': metrics.mrr(hits[:, : max(KS)]),
     }
     want = [twin.scores(row, KS) for row in right]
     for name, values in got.items():
@@ -43,13 +43,13 @@ def test_no_more_hits_are_needed_than_right_answers():
     hits = torch.tensor(rankings(3))
     some = hits.sum(dim=1) <= 9
     right = hits.sum(dim=1)[some]
-    for function in (ranking.r_precision, ranking.map_at_r):
+    for function in (metrics.r_precision, metrics.map_at_r):
         assert torch.equal(function(hits[some, :9], right), function(hits[some], right))
         with pytest.raises(ValueError, match='R = 20'):
             function(hits[:, :19], torch.full((30,), 20))
 
 
-@pytest.mark.parametrize('function', [ranking.r_precision, ranking.map_at_r])
+@pytest.mark.parametrize('function', [metrics.r_precision, metrics.map_at_r])
 def test_without_a_right_answer_a_figure_at_r_is_nan(function):
     assert function(torch.zeros(2, 3, dtype=bool), torch.tensor([0, 2])).isnan().tolist() == [1, 0]
     assert function(torch.zeros(0, 3, dtype=bool), torch.zeros(0, dtype=int)).shape == (0,)
