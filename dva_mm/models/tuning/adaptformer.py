@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ..plain_vit import PlainViT
-from .base import Tuning, check_dropout, check_positive
+from .base import Tuning, check_options
 
 
 class AdaptMLP(nn.Module):
@@ -64,8 +64,7 @@ class AdaptFormer(Tuning):
     """
 
     def __init__(self, bottleneck: int = 64, scale: float = 0.1, dropout: float = 0.0) -> None:
-        check_positive('AdaptFormer', 'bottleneck', bottleneck)
-        check_dropout('AdaptFormer', dropout)
+        check_options('AdaptFormer', dropout, bottleneck=bottleneck)
         self.options = dict(bottleneck=bottleneck, scale=scale, dropout=dropout)
 
     def apply(self, vit: PlainViT) -> list[AdaptMLP]:

@@ -99,13 +99,10 @@ def _plain(value: object) -> object:
     return [_plain(item) for item in value] if isinstance(value, list | tuple | range) else value
 
 
-def check_positive(name: str, option: str, value: int) -> None:
-    """Raise a ValueError for a size that is no positive integer."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f'{name} {option} must be a positive integer, got {value!r}')
-
-
-def check_dropout(name: str, value: float) -> None:
-    """Raise a ValueError for a probability outside [0, 1)."""
-    if not 0 <= value < 1:
-        raise ValueError(f'{name} dropout must be at least 0 and below 1, got {value!r}')
+def check_options(name: str, dropout: float = 0.0, **sizes: int) -> None:
+    """Raise a ValueError for a size that is no positive integer, or a dropout outside [0, 1)."""
+    for option, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f'{name} {option} must be a positive integer, got {value!r}')
+    if not 0 <= dropout < 1:
+        raise ValueError(f'{name} dropout must be at least 0 and below 1, got {dropout!r}')

@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ..plain_vit import PlainViT
-from .base import Tuning, check_positive
+from .base import Tuning, check_options
 
 _ACTIVATIONS = {'GELU': nn.GELU, 'ReLU': nn.ReLU, None: nn.Identity}
 
@@ -128,7 +128,7 @@ class ICA(Tuning):
         layers: Sequence[int] | None = None,
         targets: Sequence[str] = ('q', 'k'),
     ) -> None:
-        check_positive('ICA', 'rank', rank)
+        check_options('ICA', rank=rank)
         if act not in _ACTIVATIONS:
             raise ValueError(f"ICA act must be 'GELU', 'ReLU' or None, got {act!r}")
         if isinstance(targets, str) or not targets or set(targets) - {'q', 'k', 'v'}:

@@ -6,7 +6,7 @@ import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from ..plain_vit import PlainViT
-from .base import Tuning, check_dropout, check_positive
+from .base import Tuning, check_options
 
 _NAME = 'default'  # peft's name for A and B within a layer
 
@@ -40,8 +40,7 @@ class LoRA(Tuning):
         dropout: float = 0.0,
         target_modules: Sequence[str] = ('qkv',),
     ) -> None:
-        check_positive('LoRA', 'rank', rank)
-        check_dropout('LoRA', dropout)
+        check_options('LoRA', dropout, rank=rank)
         self.target_modules = target_modules
         self.options = dict(r=rank, lora_alpha=alpha, lora_dropout=dropout)
 

@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ..plain_vit import PlainViT
-from .base import Tuning, check_dropout, check_positive
+from .base import Tuning, check_options
 
 
 class Prompts(nn.Module):
@@ -67,8 +67,7 @@ class VPTShallow(Tuning):
     depth: int | None = 1
 
     def __init__(self, num_tokens: int = 10, dropout: float = 0.0) -> None:
-        check_positive(type(self).__name__, 'num_tokens', num_tokens)
-        check_dropout(type(self).__name__, dropout)
+        check_options(type(self).__name__, dropout, num_tokens=num_tokens)
         self.num_prompts, self.dropout = num_tokens, dropout
 
     def apply(self, vit: PlainViT) -> list[Prompts]:
