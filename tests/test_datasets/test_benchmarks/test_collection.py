@@ -8,7 +8,7 @@ import pytest
 
 from dva_mm.config import load_config
 from dva_mm.datasets import BENCHMARKS, benchmarks
-from dva_mm.detection.arguments import parse_arguments
+from dva_mm.detection.run import parse_arguments
 from dva_mm.detection.source import find_source
 from dva_mm.prepare import train_command
 from dva_mm.prepare.unpack import ARCHIVE_SUFFIXES
