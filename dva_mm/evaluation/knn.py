@@ -52,13 +52,15 @@ class CosineKNN:
         """Search the gallery, ``reference`` (M, C), for each ``query`` (N, C), of any precision.
 
         With ``ref_includes_query`` the first N gallery rows are the queries, in the same order, and
-        no query is found as its own neighbour. Returns similarities (N, k), descending, and gallery
-        row numbers (N, k) as int32. ValueError if the gallery has fewer than ``k`` images.
+        no query finds its own row, also where it is another vector. Returns similarities (N, k),
+        descending, and gallery row numbers (N, k) as int32. ValueError if the gallery has fewer
+        than ``k`` images.
         """
         check_gallery(k, len(reference), ref_includes_query)
         size, device = len(query), query.device
         gallery = unit_norm(reference)  # (M, C)
-        query = gallery[:size] if ref_includes_query else unit_norm(query)
+        same = ref_includes_query and query.data_ptr() == reference.data_ptr()
+        query = gallery[:size] if same else unit_norm(query)
         if uses_faiss(self.backend, query.is_cuda):
             find, index, step = _find_with_faiss, make_index(gallery, k + ref_includes_query), 4096
         else:

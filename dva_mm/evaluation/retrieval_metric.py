@@ -17,6 +17,7 @@ from dva_mm.files import check_writable, replace_atomically
 
 from .calculator import CLUSTERING, RetrievalCalculator
 from .entries import check_embeddings, order_entries, path_of
+from .rerank import RerankedKNN
 
 
 @METRICS.register_module()
@@ -41,6 +42,8 @@ class RetrievalMetric(BaseMetric):
         per_class_file: JSON file for ``{class: {'images': count, key: percent}}``, replaced at each
             evaluation; ``images`` counts queries and gallery, the figures of a class without
             answerable queries are null, NMI and AMI are left out. Default None: no file.
+        rerank: Rank better than by the cosine: see :class:`~dva_mm.evaluation.rerank.RerankedKNN`.
+            Default None.
         device: Where torch searches, by default 'cpu'; faiss uses a GPU that it sees in any case.
         prefix: Replaces 'retrieval' in the keys. Default None.
         collect_device: 'cpu' or 'gpu', how the ranks exchange their results. Default 'cpu'.
@@ -64,12 +67,14 @@ class RetrievalMetric(BaseMetric):
         topk: int | Sequence[int] = (1, 2, 4, 8),
         include: str | Sequence[str] = ('recall',),
         per_class_file: str | Path | None = None,
+        rerank: dict | None = None,
         device: str | torch.device = 'cpu',
         prefix: str | None = None,
         collect_device: str = 'cpu',
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.calculator = RetrievalCalculator(topk, include, device=device, return_per_class=True)
+        knn = None if rerank is None else RerankedKNN(rerank)
+        self.calculator = RetrievalCalculator(topk, include, knn, device, return_per_class=True)
         self.size: int | None = None
         self.per_class_file = per_class_file
         if per_class_file is not None:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch.distributed as dist
 
+from dva_mm.evaluation.rerank import check_rerank
+
 from . import groups
 from .change import Change, change, folder_entries, image_entries
 from .faiss_store import FaissStore, need_faiss
@@ -15,7 +17,7 @@ from .images import as_images
 from .items import Item, absolute
 from .milvus_rows import is_milvus
 from .milvus_store import MilvusStorage
-from .queries import Hit, check_rerank, embed_queries, hits, rank
+from .queries import Hit, embed_queries, hits, rank
 from .retriever import Retriever
 from .state import new_state
 
@@ -268,7 +270,7 @@ class Index:
             nprobe: Lists of an IVF index to look into: more is slower and finds more.
             rerank: Rank better: ``dict(type='AQE', n=10, alpha=3)``, ``dict(type='DBA', n=10,
                 alpha=3)`` or ``dict(type='KReciprocal', k1=20, k2=6, weight=0.3,
-                candidates=100)``; see :mod:`dva_mm.retrieval.rerank`. Defaults to None.
+                candidates=100)``; see :mod:`dva_mm.evaluation.rerank`. Defaults to None.
 
         Returns:
             Hits of one query, or a list of hits for each query of a list or array.

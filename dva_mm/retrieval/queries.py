@@ -1,24 +1,18 @@
 """From queries to hits: their embeddings, the ranking, and ranking better."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dva_mm.evaluation.rerank import augment_gallery, expand_queries, k_reciprocal_distances
+
 from .faiss_store import FaissStore
-from .rerank import augment_gallery, expand_queries, k_reciprocal_distances
 
 if TYPE_CHECKING:
     from .index import Index
 
-RERANK: dict[str, dict[str, Any]] = dict(
-    AQE=dict(n=10, alpha=3.0),
-    DBA=dict(n=10, alpha=3.0),
-    KReciprocal=dict(k1=20, k2=6, weight=0.3, candidates=100),
-)
-"""Ways of ranking better, and the defaults of their options."""
 BLOCK = 1024
 """Vectors whose neighbours are held at a time."""
 
@@ -47,36 +41,6 @@ class Queries(NamedTuple):
     """Id of each query's own item, where that is to be left out."""
     single: bool
     """Whether one query was asked, rather than a list."""
-
-
-def check_rerank(rerank: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The options with their defaults.
-
-    Raises:
-        ValueError: If the type or an option is unknown, or not positive.
-
-    >>> check_rerank(dict(type='AQE', n=5))
-    {'type': 'AQE', 'n': 5, 'alpha': 3.0}
-    """
-    if rerank is None:
-        return None
-    options = dict(rerank)
-    kind = options.pop('type', None)
-    _known('rerank type', str(kind), RERANK)
-    for name, value in options.items():
-        _known(f'option of {kind}', name, RERANK[kind])
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise ValueError(f'{kind} {name} must be a number from 0, got {value!r}')
-        if isinstance(RERANK[kind][name], int) and (value != int(value) or value < 1):
-            raise ValueError(f'{kind} {name} must be a whole number from 1, got {value!r}')
-    return dict(type=kind, **{**RERANK[kind], **options})
-
-
-def _known(what: str, name: str, names: Iterable[str]) -> None:
-    if name not in names:
-        close = get_close_matches(name, names, 1, 0.4)
-        hint = f'did you mean {close[0]!r}?' if close else f'known are {", ".join(names)}'
-        raise ValueError(f'unknown {what} {name!r}; {hint}')
 
 
 def embed_queries(index: 'Index', queries: Any, exclude_self: bool) -> Queries:

@@ -141,8 +141,9 @@ def _search(args: argparse.Namespace) -> int:
         kind, *pairs = args.rerank
         rerank = dict(type=kind, **{n: number(v) for n, v in map(pair, pairs)})
     page = check_writable(args.html, '--html') if args.html else None
+    from dva_mm.evaluation.rerank import check_rerank
+
     from .index import Index
-    from .queries import check_rerank
 
     check_rerank(rerank)
     options = dict(exclude_self=args.exclude_self, min_score=args.min_score, exact=args.exact)

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
+from dva_mm.evaluation.rerank import RERANK, check_rerank, k_reciprocal_distances
 from dva_mm.retrieval import Index
-from dva_mm.retrieval.queries import RERANK, check_rerank
-from dva_mm.retrieval.rerank import k_reciprocal_distances
 
 
 @pytest.fixture
