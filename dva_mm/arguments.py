@@ -30,7 +30,9 @@ class ConfigOptions(DictAction):
         options = getattr(namespace, self.dest)
         for key, text in (pair.split('=', maxsplit=1) for pair in values):
             text = text.strip('\'"')
-            if key.rpartition('.')[2] in TEXTS or options[key] == text.replace(' ', ''):
+            is_word = text == 'None' or text.lower() in ('true', 'false')
+            is_text = key.rpartition('.')[2] in TEXTS and not is_word
+            if is_text or options[key] == text.replace(' ', ''):
                 options[key] = text
 
 

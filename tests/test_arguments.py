@@ -16,13 +16,16 @@ def parse(*pairs: str, action: type = arguments.ConfigOptions) -> dict:
 
 @pytest.mark.parametrize(
     'pair',
-    ['a=1', 'a=1e-3', 'a=None', 'a=true', 'a=x', 'a.b=1,2', 'a=[(1, 2), [x, y]]', 'a="x"', 'a=b=c'],
+    [
+        *('a=1', 'a=1e-3', 'a=None', 'a=true', 'a=x', 'a.b=1,2', 'a=[(1, 2), [x, y]]', 'a="x"'),
+        *('a=b=c', 'model.backbone.pretrained=False', 'load_from=None'),
+    ],
 )
 def test_values_are_parsed_as_mmengine_parses_them(pair: str):
     assert parse(pair) == parse(pair, action=DictAction)
 
 
-@pytest.mark.parametrize('name', ['data_root', 'work_dir', 'val_dataloader.dataset.data_root'])
+@pytest.mark.parametrize('name', ['data_root', 'load_from', 'train_dataloader.dataset.boxes'])
 @pytest.mark.parametrize('path', ['/my data/a', '/a, b/c', '2024', '[x]'])
 def test_paths_are_taken_as_they_stand(name: str, path: str):
     assert parse(f'{name}={path}') == {name: path}

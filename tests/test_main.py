@@ -111,6 +111,11 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     with pytest.raises(kind):
         command(kind('data/gone is missing'))
     monkeypatch.delenv('DVA_MM_TRACEBACK')
+    unknown = TypeError("DVAHead.__init__() got an unexpected keyword argument 'bta'")
+    assert command(unknown) == command(ImportError('pip install "dva_mm[viz]"')) == 2
+    assert "'bta'" in capsys.readouterr().err
+    with pytest.raises(TypeError):
+        command(TypeError('unsupported operand'))
     with pytest.raises(RuntimeError):  # no user's mistake
         command(RuntimeError())
 
@@ -124,6 +129,10 @@ def test_ctrl_c_says_how_to_go_on(
     for error in (KeyboardInterrupt(), caught):
         assert command(error) == 130
         assert "python -m dva_mm train 'my birds.py' --resume" in capsys.readouterr().err
+    monkeypatch.setenv('LOSS', 'contrastive')
+    monkeypatch.setattr(sys.modules[__name__], 'DEMO', 'dva_mm::baseline_cub.py')
+    assert command(KeyboardInterrupt()) == 130
+    assert 'LOSS=contrastive python -m dva_mm train' in capsys.readouterr().err
 
 
 def test_the_table_names_functions_that_are_there():

@@ -1,6 +1,7 @@
 """Options of all data sets, unknown options, and checks of the data sets before anything slow."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from mmengine.config import Config
@@ -68,13 +69,26 @@ def test_concatenated_data_sets_keep_images_of_their_own():
         ('modle.head.beta', 'model'),
         ('experiment_nam', 'experiment_name'),
         ('find_unused_parameter', 'find_unused_parameters'),
+        ('max_epochs', 'train_cfg.max_epochs'),
+        ('beta', 'model.head.beta'),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_nearest(config_file: Path, option: str, meant: str):
     cfg = load_config(config_file)
+    cfg.model.head.beta = 1
     with pytest.raises(ValueError, match=f'{option}.*{meant!r}'):
         merge_options(cfg, {option: 1})
-    merge_options(cfg, {meant: cfg.get(meant)})
+    merge_options(cfg, {meant: cfg.get(meant, 1)})
+
+
+def test_a_near_miss_in_a_config_file_is_told(config_file: Path):
+    cfg = load_config(config_file)
+    cfg.protocl, cfg.views = 'closed', 3
+    with mock.patch('dva_mm.engine.data.print_log') as told:
+        merge_options(cfg, None)
+    assert [
+        ('protocl' in call.args[0], 'protocol?' in call.args[0]) for call in told.mock_calls
+    ] == [(True, True)]
 
 
 def test_the_classes_are_counted(config_file: Path, ten: str):
