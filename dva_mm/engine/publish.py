@@ -16,7 +16,7 @@ from .checkpoint import UNREADABLE, check_encoder, check_tensors, frozen_names, 
 
 
 @CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
-def load_safetensors(filename: str, map_location: str | None = None) -> dict:
+def load_from_safetensors(filename: str, map_location: str | None = None) -> dict:
     """Read a published ``.safetensors`` file as an MMEngine checkpoint: state_dict and meta.
 
     Raises:
@@ -25,7 +25,7 @@ def load_safetensors(filename: str, map_location: str | None = None) -> dict:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), 'dva.safetensors')
     >>> save_file(dict(weight=torch.ones(2)), path)
-    >>> load_safetensors(str(path))
+    >>> load_from_safetensors(str(path))
     {'state_dict': {'weight': tensor([1., 1.])}, 'meta': {}}
     """
     if not Path(filename).is_file():

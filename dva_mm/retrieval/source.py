@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 
 from dva_mm.config import PREFIX, config_path
-from dva_mm.engine.publish import load_safetensors
+from dva_mm.engine.publish import load_from_safetensors
 
 
 def config_of(file: str) -> Config:
@@ -27,7 +27,7 @@ def config_of(file: str) -> Config:
     """
     try:
         is_safetensors = file.endswith('.safetensors')
-        read = load_safetensors if is_safetensors else partial(torch.load, weights_only=True)
+        read = load_from_safetensors if is_safetensors else partial(torch.load, weights_only=True)
         checkpoint = read(file, map_location='cpu')
         text = checkpoint.get('meta', {}).get('cfg')
     except FileNotFoundError as error:
