@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from dva_mm.retrieval import Retriever
 
 from .maps import activation_maps, attention_maps, class_means, overlay
-from .run import sample
+from .shown import sample
 from .thumbnails import open_picture
 
 Row = tuple[str, list[tuple[Any, str]]]

@@ -21,10 +21,11 @@ from dva_mm.engine.data import merge_options
 from dva_mm.retrieval import Retriever
 
 from .answers import find_answers
+from .embedding_map import embedding_map
 from .looks import Looks, draw_rows, to_rgb
 from .page import Answers, Section, Shown, pictures_section, ranking_section
 from .ranking import draw_ranking
-from .run import common_folder, embedding_map, relative, sample
+from .shown import common_folder, relative, sample
 from .thumbnails import open_picture
 
 DRAWN = 6

@@ -1,12 +1,13 @@
 """What the command ``show`` runs: arguments -> sections -> one page."""
 
 import argparse
-import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .arguments import parse_arguments
+from .embedding_map import embedding_map
+from .shown import common_folder, relative, sample
 
 if TYPE_CHECKING:
     from .page import Section
@@ -105,58 +106,3 @@ def index_sections(args: argparse.Namespace) -> list['Section']:
     if args.map:
         sections.append(embedding_map(images, vectors, args.seed))
     return sections
-
-
-def embedding_map(
-    images: Sequence[Any], embeddings: Any, seed: int, limit: int = 5000
-) -> 'Section':
-    """A map by t-SNE of openTSNE, of at most ``limit`` images.
-
-    Args:
-        images: :class:`~dva_mm.visualization.page.Shown`, N.
-        embeddings: Unit-norm, (N, D).
-        seed: Of the choice and of t-SNE.
-        limit: Most images. Defaults to 5000.
-    """
-    from openTSNE import TSNE
-
-    from .page import map_section
-
-    chosen = sample(len(images), limit, seed)
-    perplexity = min(30, max(1, (len(chosen) - 1) / 3))
-    tsne = TSNE(perplexity=perplexity, metric='cosine', random_state=seed)
-    points = tsne.fit(embeddings[chosen])
-    text = (
-        f'{len(chosen):,} of {len(images):,} images by t-SNE of their embeddings: near ones are '
-        'alike, far distances say little. Point at one to see it.'
-    )
-    return map_section([images[i] for i in chosen], points, text=text)
-
-
-def sample(count: int, limit: int, seed: int) -> list[int]:
-    """At most ``limit`` of the numbers below ``count``, drawn by a seed, rising.
-
-    >>> sample(3, 5, seed=0)
-    [0, 1, 2]
-    """
-    return sorted(random.Random(seed).sample(range(count), min(count, limit)))
-
-
-def common_folder(paths: Sequence[str]) -> str:
-    """The deepest folder that holds all paths; '' of none.
-
-    >>> common_folder(['/a/b/c.jpg', '/a/d.jpg'])
-    '/a'
-    """
-    import os.path
-
-    return os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ''
-
-
-def relative(path: str | None, folder: str) -> str | None:
-    """A path without the folder that holds it.
-
-    >>> relative('/a/b.jpg', '/a')
-    'b.jpg'
-    """
-    return None if path is None else path.removeprefix(folder).lstrip('/')

@@ -13,7 +13,8 @@ from dva_mm.engine.launch import train
 from dva_mm.retrieval import Index, Retriever
 from dva_mm.visualization.looks import draw_rows
 from dva_mm.visualization.model_run import draw_box
-from dva_mm.visualization.run import main, sample
+from dva_mm.visualization.run import main
+from dva_mm.visualization.shown import sample
 
 
 @pytest.fixture(scope='module')

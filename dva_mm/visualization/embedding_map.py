@@ -1,0 +1,35 @@
+"""A map of embeddings in two dimensions, with the images at its points."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .shown import sample
+
+if TYPE_CHECKING:
+    from .page import Section
+
+
+def embedding_map(
+    images: Sequence[Any], embeddings: Any, seed: int, limit: int = 5000
+) -> 'Section':
+    """A map by t-SNE of openTSNE, of at most ``limit`` images.
+
+    Args:
+        images: :class:`~dva_mm.visualization.page.Shown`, N.
+        embeddings: Unit-norm, (N, D).
+        seed: Of the choice and of t-SNE.
+        limit: Most images. Defaults to 5000.
+    """
+    from openTSNE import TSNE
+
+    from .page import map_section
+
+    chosen = sample(len(images), limit, seed)
+    perplexity = min(30, max(1, (len(chosen) - 1) / 3))
+    tsne = TSNE(perplexity=perplexity, metric='cosine', random_state=seed)
+    points = tsne.fit(embeddings[chosen])
+    text = (
+        f'{len(chosen):,} of {len(images):,} images by t-SNE of their embeddings: near ones are '
+        'alike, far distances say little. Point at one to see it.'
+    )
+    return map_section([images[i] for i in chosen], points, text=text)
