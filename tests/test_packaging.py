@@ -110,8 +110,10 @@ def test_the_sdist_holds_files_where_the_checkout_has_links(built: Path):
 
 
 def test_an_editable_install_works_beside_the_clone(built: Path, tmp_path: Path):
-    pip = [sys.executable, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation']
-    run([*pip, '--prefix', str(tmp_path), '-e', str(built / 'dva_mm')], cwd=tmp_path)
+    # Without --ignore-installed pip would take this environment's own dva_mm away.
+    pip = [sys.executable, '-m', 'pip', 'install', '--ignore-installed', '--no-deps']
+    pip += ['--no-build-isolation', '--prefix', str(tmp_path)]
+    run([*pip, '-e', str(built / 'dva_mm')], cwd=tmp_path)
     (site,) = tmp_path.glob('lib*/python*/site-packages')
     find = (
         f'import site; site.addsitedir({str(site)!r})\n'

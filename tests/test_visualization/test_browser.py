@@ -80,7 +80,9 @@ class Page:
         return self.driver.find_elements('css selector', selector)
 
     def texts(self, selector):
-        return [found.get_attribute('textContent') for found in self.all(selector)]
+        # In one go: the page may be drawn anew between two questions.
+        script = 'return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)'
+        return self.driver.execute_script(script, selector)
 
     def choose(self, name, text):
         from selenium.webdriver.support.ui import Select
