@@ -63,8 +63,12 @@ def main(argv: list[str] | None = None) -> int | None:
     except (Exception, KeyboardInterrupt) as error:
         if _is_interrupt(error):
             if not rank:
-                again = _variables(rest) + shlex.join(['python', *sys.orig_argv[1:], '--resume'])
-                hint = f'; to go on: {again}' if command == 'train' and rank is None else ''
+                hint = ''
+                if command == 'train' and rank is None:
+                    again = shlex.join(['python', *sys.orig_argv[1:], '--resume'])
+                    hint = f'; to go on: {_variables(rest)}{again}'
+                elif command == 'index':
+                    hint = '; the same command goes on from the last 4,096 embeddings'
                 print(f'\ninterrupted{hint}', file=sys.stderr)
             return 130
         mistake = _is_mistake(error)

@@ -127,6 +127,7 @@ def change(
         What was done; None of all processes but the first.
 
     Raises:
+        ValueError: If ``root`` is empty where the index has images of it.
         IndexBusyError: If another process is writing.
     """
     storage = index.storage
@@ -147,9 +148,18 @@ def change(
                     if entry.path in seen:
                         continue
                     seen.add(entry.path)
-                    if present.get(entry.path, ())[1:] == entry.key[1:]:
+                    same = present.get(entry.path, ())[1:] == entry.key[1:]
+                    if same and (root is not None or not (entry.label or entry.metadata)):
                         unchanged += 1
                         continue
+                    if entry.path in present:
+                        number = present[entry.path][0]
+                        old = storage.items([number])[number]
+                        label, extra = entry.label or old.label, entry.metadata or old.metadata
+                        if same and (label, extra) == (old.label, old.metadata):
+                            unchanged += 1
+                            continue
+                        entry = entry._replace(label=label, metadata=extra)
                 yield entry
 
         entries: Iterable[Entry] = lacking()
@@ -157,6 +167,13 @@ def change(
             entries = list(entries)
             total = len(entries)
             storage.check_size(len(storage) + total)
+        if root is not None and not seen and not failures:
+            lost = sum(path.startswith(os.path.join(root, '')) for path in present)
+            if lost:
+                raise ValueError(
+                    f'{root} holds no images, but the index has {lost:,} of it: is a disk not '
+                    'mounted? Index.remove(paths=...) takes them out'
+                )
         if world > 1:
             step = max(1, min(SHARD, -(-total // world)))
             parts = range(rank * step, total, world * step)

@@ -56,7 +56,8 @@ class FolderStorage:
                 raise ValueError(f'{folder} exists and is no index; choose another folder')
             folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder):
-            if not (folder / STATE).exists():
+            # One that was begun and has nothing yet is made as it is asked for now.
+            if not (folder / STATE).exists() or read_state(folder)['generation'] == 0:
                 Items(folder / ITEMS, writable=True).close()
                 write_state(folder, dict(state, trained_on=0))
 
@@ -100,6 +101,9 @@ class FolderStorage:
                 f'{self.folder}: {exact.name} holds {len(store)} vectors, {STATE} says '
                 f'{state["count"]}; restore the folder, or build it again'
             )
+        # Truncation is seen by faiss; overwritten vectors have another length than one.
+        if not self.mmap and not all(_has_unit_rows(rows) for _, rows in store.blocks()):
+            raise ValueError(f'{exact} is damaged; restore the folder, or build it again')
         return store
 
     def refresh(self) -> bool:
@@ -240,3 +244,10 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _has_unit_rows(rows: np.ndarray) -> bool:
+    """Whether all vectors (B, D) have length 1, or 0 as a dead model's."""
+    with np.errstate(over='ignore', invalid='ignore'):
+        lengths = np.einsum('bd,bd->b', rows, rows)  # b: vectors, d: their values
+    return bool(((np.abs(lengths - 1) < 1e-3) | (lengths == 0)).all())

@@ -1,6 +1,7 @@
 """Index: images by their embeddings, which answers which of them are most like a given one."""
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,9 @@ class Index:
     ) -> Change | None:
         """Add images. A file that is there as it is now is left alone; a changed one is replaced.
 
+        A replaced file keeps the label and metadata that are not given, and gets another id. So
+        does one that is there with another label or metadata.
+
         Args:
             images: What :meth:`Retriever.encode` takes, but for data sets.
             labels: A class name for each image. Defaults to None.
@@ -233,6 +237,9 @@ class Index:
             ids, paths: Of the items; unknown ones are passed over.
             where: See :meth:`search`. Defaults to None.
         """
+        ids = [ids] if isinstance(ids, int | np.integer) else ids
+        paths = [paths] if isinstance(paths, str | bytes | PathLike) else paths
+        _check_where(where)
         with self.storage.writing():
             gone = set(self.storage.items(list(map(int, ids))))
             if paths:
@@ -283,6 +290,7 @@ class Index:
             raise ValueError('k=None takes all hits of at least min_score, without rerank')
         if k is not None and (not isinstance(k, int | np.integer) or k < 1):
             raise ValueError(f'k must be a positive integer, got {k!r}')
+        _check_where(where)
         rerank = check_rerank(rerank)
         asked = embed_queries(self, queries, exclude_self)
         options = dict(where=where, exact=exact, nprobe=nprobe)
@@ -312,6 +320,11 @@ class Index:
     def _items(self, found: list[list[int]]) -> list[list[Item]]:
         items = self.storage.items([number for group in found for number in group])
         return [[items[number] for number in group] for group in found]
+
+
+def _check_where(where: Any) -> None:
+    if where is not None and not isinstance(where, dict):
+        raise ValueError(f"where takes values by name, such as dict(label='rose'), got {where!r}")
 
 
 def _kind(location: str | Path) -> type[FolderStorage] | type[MilvusStorage]:

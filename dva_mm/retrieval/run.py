@@ -102,7 +102,8 @@ def search_main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: 2 after a user's mistake, which is printed.
     """
-    parser = argparse.ArgumentParser('dva-mm search', description=SEARCH)
+    usage = 'dva-mm search INDEX QUERY [QUERY ...] [options]'  # lists of values come last
+    parser = argparse.ArgumentParser('dva-mm search', usage, SEARCH)
     parser.add_argument('index', help=OUT)
     parser.add_argument('queries', nargs='+', help='image files')
     add_model(parser, 'another place of the model that the index was made with')

@@ -343,3 +343,50 @@ def test_a_generator_of_images_is_indexed(retriever, photos, tmp_path):
     assert [item.path for item in index.storage.items(range(12)).values()] == list(map(str, files))
     assert index.add(iter([*files, photos / 'absent.png']), workers=0)[:3] == (0, 0, 12)
     assert index.last_change.failures[0][0] == str(photos / 'absent.png')
+
+
+def test_a_folder_that_is_empty_now_is_refused(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    shutil.move(photos, tmp_path / 'elsewhere')
+    photos.mkdir()
+    with pytest.raises(ValueError, match='photos'):
+        index.sync(photos, workers=0)
+    assert len(index) == len(Index.open(tmp_path / 'a.index')) == 12
+
+
+def test_labels_and_metadata_are_kept_and_can_be_given_later(retriever, photos, tmp_path):
+    files = sorted(photos.rglob('*.png'))[:3]
+    index = Index.build(retriever, files, tmp_path / 'a.index', labels=['a', 'b', 'c'], workers=0)
+    assert index.add([files[0]], metadata=[dict(camera='X')], workers=0).added == 1
+    assert index.add([files[0]], labels=['a'], metadata=[dict(camera='X')], workers=0).added == 0
+    cv2.imwrite(str(files[0]), picture(4, 44)[0])
+    index.add([files[0]], workers=0)
+    (hit,) = index.search(files[0], k=3, where=dict(camera='X'))
+    assert (hit.path, hit.label, hit.metadata) == (str(files[0]), 'a', dict(camera='X'))
+    assert len(index) == 3
+
+
+def test_an_index_with_nothing_yet_is_made_as_asked_for(retriever, photos, tmp_path):
+    with pytest.raises(ValueError, match='IVF64,Flat'):
+        build(retriever, photos, tmp_path / 'a.index', factory='IVF64,Flat')
+    assert len(build(retriever, photos, tmp_path / 'a.index')) == 12
+
+
+def test_overwritten_vectors_are_noticed(retriever, photos, tmp_path):
+    build(retriever, photos, tmp_path / 'a.index').close()
+    file = tmp_path / 'a.index' / 'exact-1.faiss'
+    content = bytearray(file.read_bytes())
+    content[400:800] = np.random.default_rng(0).bytes(400)
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match='exact-1.faiss'):
+        Index.open(tmp_path / 'a.index')
+
+
+def test_one_path_or_id_is_removed_and_a_wrong_where_is_named(retriever, photos, tmp_path):
+    index = build(retriever, photos, tmp_path / 'a.index')
+    assert (
+        index.remove(ids=0) == index.remove(paths=sorted(map(str, photos.rglob('*.png')))[3]) == 1
+    )
+    for call in (index.remove, lambda where: index.search(5, where=where)):
+        with pytest.raises(ValueError, match='rose'):
+            call(where='rose')
