@@ -41,6 +41,13 @@ class Index:
         FileNotFoundError: If there is no index.
         ValueError: If a file of it is damaged, or it was made with another model than the
             retriever's.
+
+    >>> import tempfile
+    >>> pictures = [np.full((64, 64, 3), value, np.uint8) for value in (0, 90, 255)]
+    >>> retriever = Retriever.load('dva_mm::dva_demo.py', device='cpu')
+    >>> index = Index.build(retriever, pictures, tempfile.mkdtemp(), labels=list('abc'), workers=0)
+    >>> index.search(pictures[1], k=1)[0].label
+    'b'
     """
 
     def __init__(

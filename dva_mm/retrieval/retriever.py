@@ -55,6 +55,11 @@ class Retriever:
 
     Raises:
         ValueError: If the precision is unknown or the pipeline does not begin with a loader.
+
+    >>> retriever = Retriever.load('dva_mm::dva_demo.py', device='cpu')
+    >>> picture = np.zeros((64, 64, 3), np.uint8)
+    >>> retriever.encode([picture, picture], workers=0, progress=False).shape
+    (2, 96)
     """
 
     def __init__(
