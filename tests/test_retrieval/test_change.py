@@ -3,6 +3,7 @@ import os
 import random
 import resource
 import signal
+import threading
 import time
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 import torch
 from photos import write_photos
 from tiny_data import picture
+from tqdm import tqdm
 
 from dva_mm.retrieval import Index
 from dva_mm.retrieval import staging as staging_module
@@ -20,6 +22,8 @@ FORK = multiprocessing.get_context('fork')
 def in_child(work, *args):
     def run():
         torch.set_num_threads(1)
+        # tqdm's own lock is shared between processes: killed with it, a child would keep it.
+        tqdm.set_lock(threading.RLock())
         work(*args)
 
     process = FORK.Process(target=run)
