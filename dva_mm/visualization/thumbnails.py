@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from dva_mm.datasets.image import image_size, read_image
 
 ENCODINGS = dict(JPEG='image/jpeg', PNG='image/png')
 
@@ -27,11 +29,11 @@ def open_picture(image: Any, side: int | None = None) -> Image.Image:
 
     Args:
         image: A path, a PIL image or an array (H, W, 3) RGB uint8.
-        side: Longest side in pixels; a JPEG is decoded no larger than it needs. Defaults to None:
+        side: Longest side in pixels; a file is decoded no larger than it needs. Defaults to None:
             as it is.
 
     Raises:
-        OSError: If a file cannot be read.
+        ValueError, OSError: If a file cannot be read.
 
     >>> open_picture(np.zeros((20, 40, 3), np.uint8), side=10).size
     (10, 5)
@@ -39,10 +41,10 @@ def open_picture(image: Any, side: int | None = None) -> Image.Image:
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     if not isinstance(image, Image.Image):
-        with Image.open(image) as file:
-            if side is not None:
-                file.draft('RGB', (2 * side, 2 * side))
-            return open_picture(ImageOps.exif_transpose(file).convert('RGB'), side)
+        sides = (8, 4, 2) if side is not None else ()
+        reduction = next((r for r in sides if max(image_size(image)) >= 2 * r * side), 1)
+        pixels = read_image(image, reduction)[..., ::-1]  # as the model sees it
+        return open_picture(np.ascontiguousarray(pixels), side)
     image = image.convert('RGB')
     if side is not None:
         image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -79,5 +81,5 @@ def thumbnails(images: Sequence[Any], side: int = 112) -> list[str | None]:
     """
     if len(images) > 8000:
         side = max(40, round(side * (8000 / len(images)) ** 0.5))
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes without the GIL
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoding frees the GIL
         return list(pool.map(lambda image: thumbnail(image, side), images))

@@ -41,3 +41,12 @@ def test_what_cannot_be_read_has_no_thumbnail(tmp_path):
     (tmp_path / 'cut.jpg').write_bytes((tmp_path / 'whole.jpg').read_bytes()[:300])
     files = [tmp_path / name for name in ('text.jpg', 'cut.jpg', 'gone.jpg', 'whole.jpg')]
     assert [uri is None for uri in thumbnails([*files, None])] == [True, True, True, False, True]
+
+
+def test_a_file_is_shown_as_the_model_sees_it(tmp_path):
+    """Pillow alone shows 16 bits as white."""
+    deep = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / 'deep.png')
+    shown = np.asarray(open_picture(tmp_path / 'deep.png', side=32))
+    assert shown.shape == (32, 32, 3)
+    assert shown[0].mean() < 10 and 120 < shown[16].mean() < 136 and shown[-1].mean() > 245
