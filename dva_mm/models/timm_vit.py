@@ -54,7 +54,8 @@ def build_timm_vit(
                 f'FrozenViT: no pre-trained weights for {arch!r}. Tried: the hub ({source}), which '
                 f'gave {type(error).__name__}: {error}\nFetch the file on a machine with internet '
                 'and set model.backbone.pretrained to its path (.safetensors, .pth or .npz), e.g. '
-                '--cfg-options model.backbone.pretrained=weights/vit.safetensors'
+                '--cfg-options model.backbone.pretrained=weights/vit.safetensors (of a search: '
+                '--pretrained weights/vit.safetensors)'
             ) from error
     if pooling != 'map' and vit.attn_pool is not None:
         vit.reset_classifier(0, 'token' if pooling == 'cls' else 'avg')
