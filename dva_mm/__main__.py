@@ -23,6 +23,7 @@ COMMANDS = {
     'boxes': ('dva_mm.detection.run:main', "write a file of each image's box"),
     'index': ('dva_mm.retrieval.run:index_main', 'make an index of photographs'),
     'search': ('dva_mm.retrieval.run:search_main', 'find the images most like a picture'),
+    'export': ('dva_mm.export.run:main', 'write a model as one file: ONNX or torch.export'),
     'show': ('dva_mm.visualization.run:main', 'write a page of ranked images, curves or maps'),
     'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
 }

@@ -80,6 +80,7 @@ class Retriever:
         self.name = name
         self.origin: dict[str, str | None] = {}
         """Arguments of :meth:`load` that made it."""
+        self.pipeline = list(pipeline)
         transforms = [TRANSFORMS.build(dict(transform)) for transform in pipeline]
         self._load, self._transforms = Compose(transforms[:1]), Compose(transforms[1:])
         self.fingerprint = fingerprint(model, pipeline)
@@ -103,13 +104,14 @@ class Retriever:
 
         Args:
             source: A published ``.safetensors`` or ``.pth``, which carries its config, or one on
-                the Hugging Face hub, ``'hf://USER/NAME'``; or a config file or
-                ``'dva_mm::NAME.py'``.
+                the Hugging Face hub, ``'hf://USER/NAME'``; a config file or
+                ``'dva_mm::NAME.py'``; or an exported ``.onnx`` or ``.pt2``.
             checkpoint: A run's or a published checkpoint for a config. Defaults to None: the
                 frozen encoder, without what only training fills.
             pretrained: File of the frozen encoder's weights, where it lies elsewhere than the
                 config says. Defaults to None.
-            **options: ``device``, ``precision``, ``compile``; see :class:`Retriever`.
+            **options: ``device``, ``precision``, ``compile``; see :class:`Retriever`. Of an
+                exported file, ``device`` and ``threads``; see :func:`dva_mm.export.load_exported`.
 
         Raises:
             FileNotFoundError: If a file does not exist.
@@ -120,6 +122,8 @@ class Retriever:
         origin = {name: absolute_source(file) for name, file in given.items()}
         if source.startswith(PREFIX):
             source = download(source)
+        if source.endswith(('.onnx', '.pt2')):
+            return _load_exported(source, checkpoint, pretrained, **options)
         if source.endswith(('.safetensors', '.pth')):
             if checkpoint is not None:
                 raise ValueError(
@@ -255,3 +259,12 @@ class Retriever:
             if flip:
                 embeddings = embeddings + self.model(views.flip(-1), mode='tensor')
         return F.normalize(embeddings.float(), dim=1).cpu().numpy()
+
+
+def _load_exported(source: str, checkpoint: Any, pretrained: Any, **options: Any) -> Retriever:
+    given = dict(checkpoint=checkpoint, pretrained=pretrained)
+    if extra := [name for name, file in given.items() if file is not None]:
+        raise ValueError(f'{source} is an exported model, which holds all; leave out {extra[0]}')
+    from dva_mm.export import load_exported
+
+    return load_exported(source, **options)

@@ -36,7 +36,7 @@ class Prompts(nn.Module):
         nn.init.uniform_(self.tokens, -self.bound, self.bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        prompts = self.dropout(self.tokens.expand(len(x), -1, -1))  # (B, T, C)
+        prompts = self.dropout(self.tokens.expand(x.shape[0], -1, -1))  # (B, T, C)
         prefix = x[:, : self.num_prefix_tokens]
         patches = x[:, self.num_prefix_tokens + self.num_replaced :]
         return torch.cat((prefix, prompts, patches), dim=1)
