@@ -16,6 +16,7 @@ from browser import requested, set_width, start_chromium
 pytest.importorskip('material', reason='mkdocs-material is not installed')
 pytest.importorskip('mkdocstrings', reason='mkdocstrings is not installed')
 ROOT = Path(__file__).resolve().parents[1]
+WIDE_LOGS = {'model_zoo'}  # tables of eight columns scroll in a box of their own
 
 
 @pytest.fixture(scope='module')
@@ -88,9 +89,16 @@ def driver(tmp_path_factory: pytest.TempPathFactory):
     driver.quit()
 
 
-@pytest.mark.parametrize('width', [390, 1280])
-def test_pages_fit_the_screen_and_ask_for_nothing_else(driver, address, site, width):
-    set_width(driver, width)
+WIDER = """
+const root = document.scrollingElement;
+const boxes = [...document.querySelectorAll('.md-typeset__scrollwrap')];
+const wider = box => box.scrollWidth - box.clientWidth;
+window.scrollTo(1000, 0);
+return {page: wider(root), scrolled: window.scrollX, tables: Math.max(0, ...boxes.map(wider))};
+"""
+
+
+def test_pages_fit_a_desktop_and_a_phone_and_ask_for_nothing_else(driver, address, site):
     driver.get('about:blank')
     driver.get_log('browser')
     requested(driver)
@@ -98,13 +106,14 @@ def test_pages_fit_the_screen_and_ask_for_nothing_else(driver, address, site, wi
     for page in sorted(site.rglob('index.html')):
         name = page.parent.relative_to(site).as_posix()
         driver.get(f'{address}/{name}/')
-        overflow = driver.execute_script(
-            'const root = document.scrollingElement;'
-            'window.scrollTo(1000, 0);'
-            'return [root.scrollWidth - root.clientWidth, window.scrollX, innerWidth]'
-        )
-        if overflow != [0, 0, width]:
-            wide[name] = overflow
+        for width in (1280, 390):
+            set_width(driver, width)
+            assert driver.execute_script('return innerWidth') == width
+            found = driver.execute_script(WIDER)
+            if name in WIDE_LOGS:
+                found['tables'] = 0
+            if any(found.values()):
+                wide[name, width] = found
     assert wide == {}
     assert driver.get_log('browser') == []
     ours = (address, 'data:', 'blob:', 'about:')
