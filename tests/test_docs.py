@@ -1,5 +1,6 @@
 """The documentation: short lines, links that lead somewhere, and names of things that exist."""
 
+import importlib
 import re
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted((ROOT / 'docs').rglob('*.md'))
 HOW_TO = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *DOCS]
 PAGES = sorted({*ROOT.glob('*.md'), *DOCS})
+API = sorted((ROOT / 'docs' / 'api').glob('*.md'))
+NO_PAGE = {'BENCHMARKS', 'build_tuning'}  # a dict; what configs call by themselves
 WIDTH = 100
 
 FENCE = re.compile(r'^ *```.*?^ *```', re.M | re.S)
@@ -26,7 +29,9 @@ PLACEHOLDER = re.compile(r'NAME|^my_')
 
 
 def per_page(pages: list[Path]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize('page', pages, ids=lambda page: page.name)
+    return pytest.mark.parametrize(
+        'page', pages, ids=lambda page: page.relative_to(ROOT).as_posix()
+    )
 
 
 def anchors(page: Path) -> set[str]:
@@ -82,9 +87,28 @@ def test_what_is_named_exists(page: Path):
 
 
 def test_every_page_is_in_the_navigation():
-    lines = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
-    pages = [file for entry in yaml.safe_load(lines)['nav'] for file in entry.values()]
-    assert sorted(pages) == [page.relative_to(ROOT / 'docs').as_posix() for page in DOCS]
+    nav = yaml.safe_load((ROOT / 'mkdocs.yml').read_text(encoding='utf-8'))['nav']
+    shown = [page.relative_to(ROOT / 'docs').as_posix() for page in DOCS]
+    assert sorted(pages_of(nav)) == sorted([*shown, 'tutorial.md'])  # made of the notebook
+
+
+def pages_of(nav: list | str) -> list[str]:
+    """The files of a navigation, groups and groups of groups included."""
+    if isinstance(nav, str):
+        return [nav]
+    return [page for entry in nav for value in entry.values() for page in pages_of(value)]
+
+
+@pytest.mark.parametrize(
+    'part', ['datasets', 'engine', 'evaluation', 'models', 'models.tuning', 'prepare', 'retrieval', 'export']
+)
+def test_every_public_class_and_function_is_in_the_api(part: str):
+    shown = re.findall(
+        r'^::: dva_mm\.([\w.]+)$', ''.join(p.read_text(encoding='utf-8') for p in API), re.M
+    )
+    assert all(importlib.util.find_spec(f'dva_mm.{n.rpartition(".")[0]}') for n in shown)
+    public = set(importlib.import_module(f'dva_mm.{part}').__all__) - NO_PAGE
+    assert public <= {name.rpartition('.')[2] for name in shown}
 
 
 def test_every_configuration_is_listed():

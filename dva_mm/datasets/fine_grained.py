@@ -2,6 +2,7 @@
 
 import logging
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,7 @@ class FineGrainedDataset(BaseDataset):
         val_classes: float = 0.0,
         gallery: str | None = None,
         boxes: str = 'annotation',
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         for name, value, known in (
             ('reader', reader, BENCHMARKS),

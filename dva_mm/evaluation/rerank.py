@@ -30,13 +30,14 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def expand_queries(
     queries: np.ndarray, neighbours: np.ndarray, scores: np.ndarray, alpha: float = 3.0
 ) -> np.ndarray:
-    r"""Average (weighted) query expansion: each query becomes the mean of itself and its hits.
+    """Average (weighted) query expansion: each query becomes the mean of itself and its hits.
 
-    .. math::
-        q' = \frac{q + \sum_i \max(s_i, 0)^\alpha\, g_i}{\lVert\cdot\rVert}
+    With cosines s_i of the n nearest vectors g_i::
 
-    Chum et al., ICCV 2007 (:math:`\alpha = 0`); Radenovic et al.,
-    https://arxiv.org/abs/1711.02512 (:math:`\alpha` weights). Search again with the result.
+        q' = q + sum_i max(s_i, 0)^α g_i, divided by its length
+
+    Chum et al., ICCV 2007 (α = 0); Radenovic et al., https://arxiv.org/abs/1711.02512 (α weights).
+    Search again with the result.
 
     Args:
         queries: q, (Q, D).
@@ -83,16 +84,14 @@ def k_reciprocal_distances(
     k2: int = 6,
     weight: float = 0.3,
 ) -> np.ndarray:
-    r"""Distances re-ranked by shared k-reciprocal neighbours.
+    """Distances re-ranked by shared k-reciprocal neighbours.
 
     Zhong et al., CVPR 2017, https://arxiv.org/abs/1701.08398. With d the squared Euclidean
     distance over all images divided by each column's largest, R*(i) the k-reciprocal neighbours of
     i, extended by those of its members that overlap by two thirds, and V(i, j) = exp(-d) on R*(i),
-    normalised and averaged over the k2 nearest:
+    normalised and averaged over the k2 nearest::
 
-    .. math::
-        d^* = (1 - w) \Big(1 - \frac{\sum_j \min(V_{qj}, V_{gj})}
-        {\sum_j \max(V_{qj}, V_{gj})}\Big) + w d
+        d* = (1 - w) (1 - sum_j min(V_qj, V_gj) / sum_j max(V_qj, V_gj)) + w d
 
     Args:
         query_gallery: Cosines, (Q, G).

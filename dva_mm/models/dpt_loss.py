@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def dpt_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
-    r"""Mean over the batch of :math:`T^2 \cdot KL(softmax(l_t / T) \,\|\, softmax(l_s / T))`.
+    """Mean over the batch of ``T² · KL(softmax(l_t / T) || softmax(l_s / T))``.
 
     Args:
         student_logits: Logits l_s of the original view over the class proxies, (B, K).

@@ -14,22 +14,21 @@ _BACKGROUNDS = ('proxy', 'class', 'none')
 
 @MODELS.register_module()
 class DVAHead(BaseModule):
-    r"""Proxies and the training loss of DVA (https://arxiv.org/abs/2506.16273).
+    """Proxies and the training loss of DVA (https://arxiv.org/abs/2506.16273).
 
-    For the embeddings :math:`z, z_d, z_b` of the original, discriminative and background view of
-    an image of class y, all on the unit sphere, and unit-norm proxies P:
+    For the embeddings z, z_d, z_b of the original, discriminative and background view of an image
+    of class y, all on the unit sphere, and unit-norm proxies P::
 
-    .. math::
-        L_{proxy}(z, y) &= -\log softmax(z P^T / \tau)[y] \\
-        L &= L_{proxy}(z, y) + L_{proxy}(z_d, y) + L_{proxy}(z_b, bg) + \beta L_{DPT}
+        L_proxy(z, y) = -log softmax(z Pᵀ / τ)[y]
+        L = L_proxy(z, y) + L_proxy(z_d, y) + L_proxy(z_b, bg) + β L_DPT
 
     Each term is a mean over its batch, that of all processes (:func:`gather_views`), in float32
-    also under automatic mixed precision. The original view alone has :math:`L_{proxy}(z, y)` alone.
+    also under automatic mixed precision. The original view alone has L_proxy(z, y) alone.
 
     Args:
         num_classes: Number K of training classes.
         in_channels: Width C of the embeddings; DVARetriever fills it in. Defaults to None.
-        temperature: :math:`\tau`. Defaults to 0.05.
+        temperature: τ. Defaults to 0.05.
         background: 'proxy' pulls background views to one extra proxy, 'class' to the proxy of
             their own class, 'none' leaves them out. Defaults to 'proxy'.
         beta: Weight of the DPT loss; 0 turns it off. Defaults to 1.0.

@@ -130,7 +130,8 @@ def push_to_hub(
     Args:
         file: A published ``.safetensors``.
         repo: ``'USER/NAME'``; made if there is none.
-        licence, figures: See :func:`model_card`.
+        licence: Its identifier, such as ``'apache-2.0'``.
+        figures: Measured values by name, for the card. Defaults to None.
         private: Make a new model private. Defaults to False.
 
     Returns:

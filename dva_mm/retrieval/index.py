@@ -241,7 +241,8 @@ class Index:
         """Remove items by id, by path, or by their values; returns how many.
 
         Args:
-            ids, paths: Of the items; unknown ones are passed over.
+            ids: Of the items; unknown ones are passed over.
+            paths: Of the items; unknown ones are passed over.
             where: See :meth:`search`. Defaults to None.
         """
         ids = [ids] if isinstance(ids, int | np.integer) else ids

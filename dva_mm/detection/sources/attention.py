@@ -19,11 +19,14 @@ class AttentionBoxes:
     """The box around the patches that the class token of the frozen encoder attends to.
 
     Args:
-        encoder, data_preprocessor, img_size, device: As of
-            :class:`~dva_mm.detection.encoder_maps.EncoderMaps`; the encoder has a class token.
+        encoder: Config of a FrozenViT with a class token; the command gives the model's.
+        data_preprocessor: Config of the preprocessor, which normalises; given as well.
         block: Index of the block, negative from the end; not with ``rollout``. Defaults to -3.
         rollout: Follow attention through all blocks. Defaults to False.
         keep: Share of the map to keep. Defaults to 0.7, with ``rollout`` to 0.5.
+        img_size: Input of the encoder in pixels, larger for a finer grid. Defaults to None: the
+            config's.
+        device: Where to compute. Defaults to 'cpu'.
 
     Raises:
         ValueError: If an option is out of range, or the encoder has no class token.
@@ -106,11 +109,11 @@ def class_attention(encoder: FrozenViT, images: Tensor, block: int = -3) -> Tens
 
 
 def attention_rollout(encoder: FrozenViT, images: Tensor) -> Tensor:
-    r"""Attention of the class token to the patches, followed through all blocks.
+    """Attention of the class token to the patches, followed through all blocks.
 
     Abnar & Zuidema 2020 (https://arxiv.org/abs/2005.00928): the class token's row of
-    :math:`\prod_l \tfrac12 (A_l + I)`, the last block at the left, with :math:`A_l` the mean over
-    the heads of block l. Everything else as in :func:`class_attention`.
+    the product over all blocks l of ``(A_l + I) / 2``, the last block at the left, with A_l the
+    mean over the heads of block l. Everything else as in :func:`class_attention`.
 
     >>> vit = FrozenViT('test_vit', img_size=32, pretrained=False)
     >>> attention_rollout(vit, torch.zeros(1, 3, 32, 32)).shape

@@ -14,9 +14,12 @@ class PatchPCA:
     """The box around the patches on the object's side of their first principal component.
 
     Args:
-        encoder, data_preprocessor, img_size, device: As of
-            :class:`~dva_mm.detection.encoder_maps.EncoderMaps`.
+        encoder: Config of a FrozenViT; the command gives the model's.
+        data_preprocessor: Config of the preprocessor, which normalises; given as well.
         keep: Share of the map to keep. Defaults to 0.95.
+        img_size: Input of the encoder in pixels, larger for a finer grid. Defaults to None: the
+            config's.
+        device: Where to compute. Defaults to 'cpu'.
 
     Raises:
         ValueError: If an option is out of range.

@@ -15,7 +15,7 @@ from .base import Tuning, check_options
 
 
 class AdaptMLP(nn.Module):
-    r"""AdaptFormer's branch :math:`s \cdot up(ReLU(down(x)))`, (..., C), zero at the start.
+    """AdaptFormer's branch ``s · up(ReLU(down(x)))``, (..., C), zero at the start.
 
     >>> import torch
     >>> AdaptMLP(8, bottleneck=2, scale=0.1, dropout=0.0)(torch.randn(3, 8)).any().item()
@@ -46,7 +46,7 @@ class AdaptMLP(nn.Module):
 
 @MODELS.register_module()
 class AdaptFormer(Tuning):
-    r"""AdaptFormer: :math:`x + MLP(LN(x)) + s \cdot up(ReLU(down(LN(x))))` in every block.
+    """AdaptFormer: ``x + MLP(LN(x)) + s · up(ReLU(down(LN(x))))`` in every block.
 
     The branch takes the MLP's normed input, as in the paper; the authors' code feeds it the tokens
     before that norm. LayerScale, if the ViT has it, scales the branch together with the MLP.

@@ -19,14 +19,13 @@ _ACTIVATIONS = {'GELU': nn.GELU, 'ReLU': nn.ReLU, None: nn.Identity}
 
 
 class ICALinear(nn.Linear):
-    r"""A frozen fused ``qkv`` projection with trainable bottlenecks on Q and K.
+    """A frozen fused ``qkv`` projection with trainable bottlenecks on Q and K.
 
-    For an input :math:`x` of shape (B, N, C) and the frozen :math:`W_q, W_k, W_v`:
+    For an input x of shape (B, N, C), the frozen W_q, W_k, W_v and the activation σ::
 
-    .. math::
-        q &= x W_q + s \cdot up_q(\sigma(down_q(x))) \\
-        k &= x W_k + s \cdot up_k(\sigma(down_k(x))) \\
-        v &= x W_v
+        q = x W_q + s · up_q(σ(down_q(x)))
+        k = x W_k + s · up_k(σ(down_k(x)))
+        v = x W_v
 
     It takes over ``weight`` and ``bias`` of the Linear that it replaces and adds ``q_down``,
     ``q_up``, ``k_down``, ``k_up``, so every pre-trained key keeps its name. The up-projections
@@ -90,7 +89,7 @@ class ICALinear(nn.Linear):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        r"""The Linear of :math:`W_q + s \cdot up_q \, down_q`, K and V alike, for ``act=None``."""
+        """The Linear of ``W_q + s · up_q down_q``, K and V alike, for ``act=None``."""
         if not isinstance(self.act, nn.Identity):
             raise ValueError(
                 f'ICA with act={type(self.act).__name__!r} is not linear and cannot be merged into '
@@ -113,8 +112,11 @@ class ICA(Tuning):
     ('q', 'v')
 
     Args:
-        rank, act, scale, targets: See :class:`ICALinear`.
+        rank: Width of the bottlenecks. Defaults to 16.
+        act: Non-linearity, 'GELU', 'ReLU' or None, which can be merged. Defaults to 'GELU'.
+        scale: Factor on the bottlenecks' outputs. Defaults to 1.0.
         layers: Indices of the blocks to adapt, negative ones from the end. Defaults to None: all.
+        targets: Which of 'q', 'k' and 'v' get a bottleneck. Defaults to ('q', 'k').
 
     Raises:
         ValueError: if an option is out of its range, or an index names no block of the ViT.

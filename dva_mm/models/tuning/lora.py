@@ -13,7 +13,7 @@ _NAME = 'default'  # peft's name for A and B within a layer
 
 @MODELS.register_module()
 class LoRA(Tuning):
-    r"""LoRA: :math:`W x + \frac{alpha}{rank} B A x`, with B zero at the start.
+    """LoRA: ``W x + (alpha / rank) B A x``, with B zero at the start.
 
     Paper: https://arxiv.org/abs/2106.09685, which adapts the separate projections of Q and V; on a
     fused qkv one A serves Q, K and V.

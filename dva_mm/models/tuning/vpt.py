@@ -15,9 +15,9 @@ from .base import Tuning, check_options
 
 
 class Prompts(nn.Module):
-    r"""VPT's learnable tokens, after the prefix tokens (class, registers) of a sequence.
+    """VPT's learnable tokens, after the prefix tokens (class, registers) of a sequence.
 
-    They are drawn uniformly from :math:`\pm\sqrt{6 / (3P^2 + C)}`, for patches of side P and tokens
+    They are drawn uniformly from ``±sqrt(6 / (3P² + C))``, for patches of side P and tokens
     of width C. They lengthen a sequence (B, N, C) to (B, N + T, C); with ``replace`` they take the
     place of the T prompts that it has already.
     """
