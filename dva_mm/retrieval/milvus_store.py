@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from .items import IndexBusyError, Item
+from .items import Item
+from .lock import write_lock
 from .milvus_rows import (
     FIELDS,
     LITE,
     connect,
+    create_collections,
     expression,
     index_options,
     item_row,
@@ -66,31 +68,11 @@ class MilvusStorage:
     @staticmethod
     def create(location: str, state: dict) -> None:
         """Make an empty index, where there is none yet."""
-        from pymilvus import DataType, MilvusClient
-
         client, (_, name) = connect(location), parts(location)
         if client.has_collection(f'{name}_state'):
             return
         client.drop_collection(name)  # of a process killed right here
-        strong = dict(consistency_level='Strong')
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field('id', DataType.INT64, is_primary=True)
-        schema.add_field('vector', DataType.FLOAT_VECTOR, dim=state['dims'])
-        schema.add_field('path', DataType.VARCHAR, max_length=65535)
-        schema.add_field('label', DataType.VARCHAR, max_length=65535, nullable=True)
-        schema.add_field('size', DataType.INT64)
-        schema.add_field('time', DataType.INT64)
-        schema.add_field('metadata', DataType.JSON)
-        params = MilvusClient.prepare_index_params()
-        params.add_index('vector', metric_type='IP', **index_options(state['factory']))
-        client.create_collection(name, schema=schema, index_params=params, **strong)
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field('id', DataType.INT64, is_primary=True)
-        schema.add_field('vector', DataType.FLOAT_VECTOR, dim=2)  # Milvus wants one
-        schema.add_field('state', DataType.JSON)
-        params = MilvusClient.prepare_index_params()
-        params.add_index('vector', metric_type='IP', index_type='FLAT')
-        client.create_collection(f'{name}_state', schema=schema, index_params=params, **strong)
+        create_collections(client, name, state)
         write_row(client, name, state)
         client.close()
 
@@ -129,23 +111,25 @@ class MilvusStorage:
         Raises:
             IndexBusyError: If another process holds it.
         """
-        lock = FileLock(f'{self.staging}.lock')
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise IndexBusyError(f'another process is writing to {self}; wait for it') from error
-        try:
+        with write_lock(f'{self.staging}.lock', self):
             self.refresh()
             yield
-        finally:
-            lock.release()
 
-    def commit(self, blocks: Iterable[tuple[list[Entry], np.ndarray]], gone: Sequence[int]) -> None:
-        """Remove items by id, then add entries with their vectors (B, D), block by block."""
+    def commit(
+        self,
+        blocks: Iterable[tuple[list[Entry], np.ndarray]],
+        gone: Sequence[int],
+        moved: Sequence[Item] = (),
+    ) -> None:
+        """Remove and change items, add entries with their vectors (B, D), block by block."""
         state = self.state
         gone = list(gone)
         for start in range(0, len(gone), ROWS):
             self.client.delete(self.name, ids=gone[start : start + ROWS])
+        for start in range(0, len(moved), ROWS):
+            some = moved[start : start + ROWS]
+            pairs = zip(some, self.vectors([item.id for item in some]), strict=True)
+            self.client.upsert(self.name, [dict(item_row(i), vector=v) for i, v in pairs])
         for entries, vectors in blocks:
             first = state['next_id']
             state['next_id'] += len(entries)
@@ -196,13 +180,11 @@ class MilvusStorage:
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of each query, scores, falling, and ids of all with at least ``score``, up to 16384."""
         least = float(np.nextafter(np.float32(score), np.float32(-np.inf)))
-        k = max(1, min(MOST, len(self)))
+        answers = self._find(vectors, max(1, min(MOST, len(self))), where, dict(radius=least))
+        pairs = ([(hit['distance'], hit['id']) for hit in found] for _, found in answers)
         return [
-            (
-                np.array([hit['distance'] for hit in found], np.float32),
-                np.array([hit['id'] for hit in found], np.int64),
-            )
-            for _, found in self._find(vectors, k, where, dict(radius=least))
+            (np.array([s for s, _ in found], np.float32), np.array([i for _, i in found], np.int64))
+            for found in pairs
         ]
 
     def _find(
@@ -230,10 +212,21 @@ class MilvusStorage:
         """Items by id; unknown ids are left out."""
         return {row['id']: row_item(row) for row in self._get(ids, FIELDS)}
 
-    def select(self, where: dict[str, Any]) -> list[int]:
-        """Ids of the items with these values."""
-        found = self._iterate(expression(where), ['id'])
-        return sorted(row['id'] for rows in found for row in rows)
+    def select(self, where: dict[str, Any], limit: int | None = None) -> list[int]:
+        """Ids of the items with these values, at most ``limit``."""
+        ids = (row['id'] for rows in self._iterate(expression(where), ['id']) for row in rows)
+        return sorted(islice(ids, limit))
+
+    def values(self, name: str) -> list[Any]:
+        """The values, each once, of 'label' or a key of the metadata."""
+        rows = (row for rows in self._iterate('', ['id', 'label', 'metadata']) for row in rows)
+        values = ((row if name == 'label' else row['metadata']).get(name) for row in rows)
+        return list({value: None for value in values if isinstance(value, str | int | float)})
+
+    def keys(self) -> list[str]:
+        """The keys of the metadata."""
+        rows = (row for rows in self._iterate('', ['id', 'metadata']) for row in rows)
+        return sorted({key for row in rows for key in row['metadata']})
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """Id, size and time of each file's item, by path."""
