@@ -233,6 +233,10 @@ class FolderStorage:
         """Ids of the items with these values, at most ``limit``."""
         return self.table.select(where, self.state['generation'], limit)
 
+    def labels(self) -> dict[int, str | None]:
+        """The label of each item, by id, rising."""
+        return self.table.labels(self.state['generation'])
+
     def values(self, name: str) -> list[Any]:
         """The values, each once, of 'label' or a key of the metadata."""
         return self.table.values(name, self.state['generation'])

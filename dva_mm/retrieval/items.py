@@ -144,6 +144,11 @@ class Items:
         rows = self.connection.execute(sql, (generation, generation))
         return {os.fsdecode(path): (i, size, time) for path, i, size, time in rows}
 
+    def labels(self, generation: int) -> dict[int, str | None]:
+        """The label of each item, by id, rising."""
+        sql = f'SELECT id, label FROM items WHERE {_ALIVE} ORDER BY id'
+        return dict(self.connection.execute(sql, (generation, generation)))
+
     def select(self, where: dict[str, Any], generation: int, limit: int | None = None) -> list[int]:
         """Ids of the items with these values.
 

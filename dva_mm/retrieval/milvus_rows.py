@@ -34,6 +34,13 @@ def parts(location: str) -> tuple[str, str]:
     return place, name or NAME
 
 
+def staging_folder(place: str, name: str) -> Path:
+    """Where embeddings wait: beside a database's file, in the current folder for a server's."""
+    file = Path(place)
+    plain = re.sub(r'\W+', '_', f'{place}_{name}')
+    return file.with_name(f'{file.name}.staging') if file.is_absolute() else Path(plain)
+
+
 def index_options(factory: str | None) -> dict[str, Any]:
     """'HNSW,M=16' -> Milvus's index type and its options."""
     kind, *options = (factory or 'FLAT').split(',')

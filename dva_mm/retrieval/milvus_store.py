@@ -1,9 +1,8 @@
 """An index in a Milvus database: embedded in this process (Milvus Lite), a server or a cluster."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from .milvus_rows import (
     parts,
     row_item,
     row_path,
+    staging_folder,
     write_row,
 )
 from .staging import Entry
@@ -85,9 +85,7 @@ class MilvusStorage:
     @property
     def staging(self) -> Path:
         """Where embeddings wait: beside the file, or in the current folder for a server's."""
-        plain = re.sub(r'\W+', '_', f'{self.location}_{self.name}')
-        file = Path(self.location)
-        return file.with_name(f'{file.name}.staging') if file.is_absolute() else Path(plain)
+        return staging_folder(self.location, self.name)
 
     def refresh(self) -> bool:
         """Show the newest state; returns whether another process has changed it."""
@@ -96,8 +94,8 @@ class MilvusStorage:
         if not rows:
             raise FileNotFoundError(f'{self} is no whole index; build one there first')
         self.state = rows[0]['state']
-        count = self.client.query(self.name, output_fields=['count(*)'])[0]['count(*)']
-        self.state['count'] = int(count)
+        (counted,) = self.client.query(self.name, output_fields=['count(*)'])
+        self.state['count'] = int(counted['count(*)'])
         return before is not None and before['generation'] != self.state['generation']
 
     def close(self) -> None:
@@ -161,14 +159,12 @@ class MilvusStorage:
             ValueError: If more than 16384 are wanted, or ``exact`` of an approximate index.
         """
         if exact and self.state['factory'] is not None:
-            raise ValueError(
-                f'{self} searches by {self.state["factory"]} alone; build an exact one'
-            )
+            raise ValueError(f'{self} searches by {self.state["factory"]}; build an exact one')
         if min(k, len(self)) > MOST:
             raise ValueError(f'Milvus gives at most {MOST} hits, asked for are {k}')
         k = min(k, len(self))
-        scores = np.full((len(vectors), k), -np.inf, np.float32)
-        ids = np.full((len(vectors), k), -1, np.int64)
+        shape = len(vectors), k
+        scores, ids = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
         params = dict(nprobe=nprobe) if nprobe else {}
         for row, found in self._find(vectors, k, where, params) if k else ():
             ids[row, : len(found)] = [hit['id'] for hit in found]
@@ -200,7 +196,7 @@ class MilvusStorage:
         """Vectors (N, D) by id."""
         found = {row['id']: row['vector'] for row in self._get(ids, ['id', 'vector'])}
         rows = [found[int(number)] for number in ids]
-        return np.array(rows, np.float32).reshape(len(rows), self.state['dims'])
+        return np.array(rows, np.float32).reshape(-1, self.state['dims'])
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ids (B,) and vectors (B, D) of all, block by block."""
@@ -214,24 +210,26 @@ class MilvusStorage:
 
     def select(self, where: dict[str, Any], limit: int | None = None) -> list[int]:
         """Ids of the items with these values, at most ``limit``."""
-        ids = (row['id'] for rows in self._iterate(expression(where), ['id']) for row in rows)
-        return sorted(islice(ids, limit))
+        return sorted(row['id'] for row in islice(self._rows(expression(where), ['id']), limit))
+
+    def labels(self) -> dict[int, str | None]:
+        """The label of each item, by id, rising."""
+        return dict(sorted((row['id'], row['label']) for row in self._rows('', ['id', 'label'])))
 
     def values(self, name: str) -> list[Any]:
         """The values, each once, of 'label' or a key of the metadata."""
-        rows = (row for rows in self._iterate('', ['id', 'label', 'metadata']) for row in rows)
+        rows = self._rows('', ['id', 'label', 'metadata'])
         values = ((row if name == 'label' else row['metadata']).get(name) for row in rows)
         return list({value: None for value in values if isinstance(value, str | int | float)})
 
     def keys(self) -> list[str]:
         """The keys of the metadata."""
-        rows = (row for rows in self._iterate('', ['id', 'metadata']) for row in rows)
+        rows = self._rows('', ['id', 'metadata'])
         return sorted({key for row in rows for key in row['metadata']})
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """Id, size and time of each file's item, by path."""
-        found = self._iterate('path != ""', ['id', 'path', 'size', 'time'])
-        rows = (row for rows in found for row in rows)
+        rows = self._rows('path != ""', ['id', 'path', 'size', 'time'])
         return {row_path(row['path']): (row['id'], row['size'], row['time']) for row in rows}
 
     def _get(self, ids: Sequence[int], fields: list[str]) -> list[dict]:
@@ -241,6 +239,9 @@ class MilvusStorage:
             some = ids[start : start + ROWS]
             found += self.client.get(self.name, ids=some, output_fields=fields)
         return found
+
+    def _rows(self, condition: str, fields: list[str]) -> Iterator[dict]:
+        return chain.from_iterable(self._iterate(condition, fields))
 
     def _iterate(self, condition: str, fields: list[str]) -> Iterator[list[dict]]:
         """Rows with these fields, in windows of ids: no answer can then hold too many."""
