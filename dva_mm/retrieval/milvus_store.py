@@ -47,8 +47,7 @@ class MilvusStorage:
 
     Raises:
         FileNotFoundError: If there is no index.
-        ImportError: If pymilvus is not installed.
-        IndexBusyError: If the database cannot be opened.
+        IndexBusyError, ImportError: See :func:`~.milvus_rows.connect`.
     """
 
     def __init__(self, location: str, mmap: bool = False) -> None:
@@ -163,8 +162,8 @@ class MilvusStorage:
         if min(k, len(self)) > MOST:
             raise ValueError(f'Milvus gives at most {MOST} hits, asked for are {k}')
         k = min(k, len(self))
-        shape = len(vectors), k
-        scores, ids = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
+        scores = np.full((len(vectors), k), -np.inf, np.float32)
+        ids = np.full(scores.shape, -1, np.int64)
         params = dict(nprobe=nprobe) if nprobe else {}
         for row, found in self._find(vectors, k, where, params) if k else ():
             ids[row, : len(found)] = [hit['id'] for hit in found]
