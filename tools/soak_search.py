@@ -87,15 +87,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         retriever = Retriever.load(args.model, device='cpu')
         index = Index.build(retriever, photos, Path(folder) / 'soak.index', workers=0)
         begun, due, rounds, searches = time.monotonic(), 0.0, 0, 0
+
+        def note(passed: float) -> None:
+            row = dict(minute=round(passed / 60, 2), rounds=rounds, searches=searches)
+            rows.append(row | measure())
+            log.write(json.dumps(rows[-1]) + '\n')
+
         while (passed := time.monotonic() - begun) < 60 * args.minutes:
             searches += one_round(index, photos, rng, rounds)
             rounds += 1
             if passed >= due:
                 due += args.every
-                row = dict(minute=round(passed / 60, 2), rounds=rounds, searches=searches)
-                rows.append(row | measure())
-                log.write(json.dumps(rows[-1]) + '\n')
+                note(passed)
             time.sleep(args.pause)
+        note(time.monotonic() - begun)
         index.close()
     print(f'{rounds} rounds, {searches} searches in {args.minutes:g} minutes')
     for name in ('memory_mb', 'files', 'threads', 'objects'):
