@@ -43,8 +43,10 @@ def _duplicates(args: argparse.Namespace) -> int:
     with Index.open(args.index) as index:
         groups = index.duplicates(args.threshold)
     extra = sum(len(group) - 1 for group in groups)
-    text = f'{len(groups):,} groups of a cosine of at least {args.threshold:g}, {extra:,} extra'
-    _show(args, page, 'Duplicates', 'group', groups, f'{text} images')
+    text = (
+        f'cosine of at least {args.threshold:g}: groups: {len(groups):,}, extra images: {extra:,}'
+    )
+    _show(args, page, 'Duplicates', 'group', groups, text)
     return 0
 
 

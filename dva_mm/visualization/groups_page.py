@@ -24,7 +24,7 @@ def groups_page(
         groups: Items, as :meth:`Index.duplicates` and :meth:`Index.cluster` give them.
         title: Heading of the page.
         what: What a group is called. Defaults to 'group'.
-        text: Paragraph below the heading. Defaults to ''.
+        text: Heading below it: how many there are of what. Defaults to ''.
         most_groups: Groups that are shown. Defaults to 500.
         most_images: Images that are shown of a group. Defaults to 24.
 
@@ -42,4 +42,4 @@ def groups_page(
         rows.append((f'{what} {number}: {len(group):,} images{more}', cells))
     if len(groups) > most_groups:
         text += f'; the first {most_groups} groups are shown'
-    return make_page(title, [pictures_section(rows, title, text)])
+    return make_page(title, [pictures_section(rows, text)])

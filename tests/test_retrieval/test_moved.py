@@ -71,7 +71,9 @@ def test_a_moved_file_keeps_embedding_id_and_metadata(index, photos, tmp_path, m
     assert reader.search(number, k=1)[0].path == str(files[0])  # of the generation that it opened
     assert Index.open(tmp_path / 'a.index').search(number, k=1)[0].path == str(moved)
     assert index.sync(photos)[:3] == (0, 0, 12)
+    middle = Index.open(tmp_path / 'a.index')
     assert index.remove(ids=[number]) == 1 and len(index) == 11
+    assert middle.storage.files().keys() == after.keys()
     assert str(moved) not in index.storage.files()
 
 

@@ -43,7 +43,7 @@ def test_duplicates_are_printed_as_json_and_as_a_page(index, photos, tmp_path, c
     threshold = ('--threshold', 0.99999)
     page = tmp_path / 'groups.html'
     code, text = run(capsys, 'duplicates', index, *threshold, '--html', page)
-    assert code == 0 and 'group 1 (4 images)' in text and '3 extra' in text
+    assert code == 0 and 'group 1 (4 images)' in text and 'extra images: 3' in text
     assert all(path in text for path in expected)
     code, text = run(capsys, 'duplicates', index, *threshold, '--json')
     (group,) = json.loads(text)
