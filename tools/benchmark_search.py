@@ -196,10 +196,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--pretrained', help="file of the frozen encoder's weights")
     parser.add_argument('--device')
     parser.add_argument('--images', type=int, default=512, help='of extract')
-    parser.add_argument('--batch-size', type=int, default=64)
-    parser.add_argument('--workers', type=int, default=2)
-    parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--threads', type=int, default=1)
+    for name, value in (('batch-size', 64), ('workers', 2), ('repeats', 3), ('threads', 1)):
+        parser.add_argument(f'--{name}', type=int, default=value)
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=[*TASKS], metavar='TASK')
     parser.add_argument('--oml', action='store_true', help='compare with OML, and no more')
     parser.add_argument('--folder', help='keep the index here')

@@ -94,7 +94,7 @@ def _random_vit(arch: str, options: dict) -> nn.Module:
     except Exception as error:
         if in_registry:
             raise
-        raise RuntimeError(
+        raise FileNotFoundError(
             f'FrozenViT: the config of {arch!r} could not be read: {type(error).__name__}: {error}'
             '\nWithout internet, name the architecture in model.backbone.arch as timm does and '
             'set model.backbone.pretrained to the file of its weights'

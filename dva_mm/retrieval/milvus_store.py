@@ -120,7 +120,6 @@ class MilvusStorage:
     ) -> None:
         """Remove and change items, add entries with their vectors (B, D), block by block."""
         state = self.state
-        gone = list(gone)
         for start in range(0, len(gone), ROWS):
             self.client.delete(self.name, ids=gone[start : start + ROWS])
         for start in range(0, len(moved), ROWS):
@@ -159,9 +158,9 @@ class MilvusStorage:
         """
         if exact and self.state['factory'] is not None:
             raise ValueError(f'{self} searches by {self.state["factory"]}; build an exact one')
-        if min(k, len(self)) > MOST:
-            raise ValueError(f'Milvus gives at most {MOST} hits, asked for are {k}')
         k = min(k, len(self))
+        if k > MOST:
+            raise ValueError(f'Milvus gives at most {MOST} hits, asked for are {k}')
         scores = np.full((len(vectors), k), -np.inf, np.float32)
         ids = np.full(scores.shape, -1, np.int64)
         params = dict(nprobe=nprobe) if nprobe else {}
@@ -224,7 +223,7 @@ class MilvusStorage:
     def keys(self) -> list[str]:
         """The keys of the metadata."""
         rows = self._rows('', ['id', 'metadata'])
-        return sorted({key for row in rows for key in row['metadata']})
+        return sorted(set().union(*(row['metadata'] for row in rows)))
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """Id, size and time of each file's item, by path."""

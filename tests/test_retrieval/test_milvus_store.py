@@ -42,6 +42,7 @@ def assert_same(ours, theirs):
 
 
 @needs_milvus
+@pytest.mark.filterwarnings('ignore:.*none')
 def test_hits_are_those_of_the_folder(both, photos):
     folder, milvus = both
     assert len(milvus) == 13 and 'a.db' in repr(milvus)
@@ -69,6 +70,7 @@ def test_hits_are_those_of_the_folder(both, photos):
 
 
 @needs_milvus
+@pytest.mark.filterwarnings('ignore:.*shelf 7')
 def test_sync_remove_and_add(both, photos, tmp_path, retriever):
     folder, milvus = both
     files = sorted(photos.rglob('0*.png'))

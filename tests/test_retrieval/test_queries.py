@@ -69,6 +69,7 @@ def test_k_reciprocal_re_ranks_the_candidates_alone(index):
     assert index.search(4, k=3, exclude_self=True, rerank=options) == hits[:3]
 
 
+@pytest.mark.filterwarnings('ignore:.*absent')
 @pytest.mark.parametrize('kind', RERANK)
 def test_an_empty_search_stays_empty(index, kind):
     assert index.search(4, rerank=dict(type=kind), where=dict(label='absent')) == []
