@@ -185,8 +185,10 @@ def test_a_signal_stops_the_command_which_keeps_what_is_embedded(
 
 
 def test_a_full_disk_is_the_error_that_is_told(retriever, photos, tmp_path, monkeypatch):
+    reasons = iter(['disk full', 'again', 'again'])
+
     def fail(*args):
-        raise OSError('disk full')
+        raise OSError(next(reasons))
 
     monkeypatch.setattr(staging_module.Staging, 'write', fail)
     monkeypatch.setattr(staging_module, 'SHARD', 4)
