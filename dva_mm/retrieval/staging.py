@@ -161,8 +161,8 @@ def extract(
                     failures += [(pending[row][1], reason) for row, reason in batch.failures]
                     bar.update(len(batch.rows) + len(batch.failures))
                     if sum(len(batch.rows) for batch in batches) >= SHARD:
-                        full, batches = batches, []
-                        kept += _write_shard(staging, pending, full)
+                        kept += _write_shard(staging, pending, batches)
+                        batches = []
             except BaseException:
                 with suppress(OSError):  # a full disk, which the first error says
                     _write_shard(staging, pending, batches)
