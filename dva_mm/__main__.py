@@ -23,6 +23,10 @@ COMMANDS = {
     'boxes': ('dva_mm.detection.run:main', "write a file of each image's box"),
     'index': ('dva_mm.retrieval.run:index_main', 'make an index of photographs'),
     'search': ('dva_mm.retrieval.run:search_main', 'find the images most like a picture'),
+    'duplicates': ('dva_mm.retrieval.tend:duplicates_main', 'find near copies in an index'),
+    'cluster': ('dva_mm.retrieval.tend:cluster_main', 'sort the images of an index into clusters'),
+    'check': ('dva_mm.retrieval.tend:check_main', 'measure an approximate index'),
+    'remove': ('dva_mm.retrieval.tend:remove_main', 'take images out of an index'),
     'export': ('dva_mm.export.run:main', 'write a model as one file: ONNX or torch.export'),
     'show': ('dva_mm.visualization.run:main', 'write a page of ranked images, curves or maps'),
     'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
@@ -69,7 +73,7 @@ def main(argv: list[str] | None = None) -> int | None:
                     again = shlex.join(['python', *sys.orig_argv[1:], '--resume'])
                     hint = f'; to go on: {_variables(rest)}{again}'
                 elif command == 'index':
-                    hint = '; the same command goes on from the last 4,096 embeddings'
+                    hint = '; the same command goes on from here'
                 print(f'\ninterrupted{hint}', file=sys.stderr)
             return 130
         mistake = _is_mistake(error)

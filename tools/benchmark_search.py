@@ -5,7 +5,8 @@ python tools/benchmark_search.py --vectors 1000000 --dims 384
 search: an Index against raw faiss on the same vectors. build: what an index costs beyond the
 encoder. memory: of an opened flat index against its vectors. factory: recall and time of
 approximate indexes. sync: an unchanged folder. extract: embedding images that are in memory,
-against the bare encoder on ready batches. Linux only.
+against the bare encoder on ready batches. --oml: embedding JPEG files beside open-metric-learning.
+Linux only.
 """
 
 import argparse
@@ -195,11 +196,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--pretrained', help="file of the frozen encoder's weights")
     parser.add_argument('--device')
     parser.add_argument('--images', type=int, default=512, help='of extract')
-    parser.add_argument('--batch-size', type=int, default=64)
-    parser.add_argument('--workers', type=int, default=2)
-    parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--threads', type=int, default=1)
+    for name, value in (('batch-size', 64), ('workers', 2), ('repeats', 3), ('threads', 1)):
+        parser.add_argument(f'--{name}', type=int, default=value)
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=[*TASKS], metavar='TASK')
+    parser.add_argument('--oml', action='store_true', help='compare with OML, and no more')
     parser.add_argument('--folder', help='keep the index here')
     parser.add_argument('--memory-of', help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -215,6 +215,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     faiss.omp_set_num_threads(args.threads)
     with TemporaryDirectory() as temporary:
         folder = Path(args.folder or temporary)
+        if args.oml:
+            from benchmark_oml import compare_oml  # beside this file
+
+            run = args.images, args.batch_size, args.workers, args.repeats
+            return report('oml', compare_oml(make_model(args), folder, *run))
         if {'search', 'build', 'memory', 'factory'} & set(args.tasks):
             seconds = make_index(folder / 'flat.index', args.vectors, args.dims)
             each = 1e6 * seconds / args.vectors

@@ -140,18 +140,21 @@ def k_reciprocal_distances(
     return (1 - weight) * jaccard + weight * distances[:queries, queries:]
 
 
-def check_rerank(rerank: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The options with their defaults.
+def check_rerank(rerank: str | dict[str, Any] | None) -> dict[str, Any] | None:
+    """The options with their defaults; a type alone may be given as a word.
 
     Raises:
-        ValueError: If the type or an option is unknown, or not positive.
+        ValueError: If it is neither a word nor a dict, the type or an option is unknown, or not
+            positive.
 
     >>> check_rerank(dict(type='AQE', n=5))
     {'type': 'AQE', 'n': 5, 'alpha': 3.0}
     """
     if rerank is None:
         return None
-    options = dict(rerank)
+    if not isinstance(rerank, str | dict):
+        raise ValueError(f"rerank must be one such as 'AQE' or dict(type='AQE', n=5), got {rerank}")
+    options = dict(type=rerank) if isinstance(rerank, str) else dict(rerank)
     kind = options.pop('type', None)
     _known('rerank type', str(kind), RERANK)
     for name, value in options.items():

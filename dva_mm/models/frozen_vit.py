@@ -57,8 +57,8 @@ class FrozenViT(BaseBackbone):
     Raises:
         ValueError: if the host is no plain ViT or lacks what ``pooling`` needs, a file cannot be
             read or lacks tensors of it, or an option is out of its range.
-        FileNotFoundError: if ``pretrained`` names a file that does not exist.
-        RuntimeError: if the hub cannot be reached.
+        FileNotFoundError: if ``pretrained`` names a file that does not exist, or the hub cannot be
+            reached.
         ImportError: if ``tuning`` needs a library that is not installed.
     """
 

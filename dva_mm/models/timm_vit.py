@@ -50,7 +50,7 @@ def build_timm_vit(
                 ) from error
             config = vit.pretrained_cfg
             source = config.get('hf_hub_id') or config.get('url') or 'timm names no source'
-            raise RuntimeError(
+            raise FileNotFoundError(
                 f'FrozenViT: no pre-trained weights for {arch!r}. Tried: the hub ({source}), which '
                 f'gave {type(error).__name__}: {error}\nFetch the file on a machine with internet '
                 'and set model.backbone.pretrained to its path (.safetensors, .pth or .npz), e.g. '
@@ -94,7 +94,7 @@ def _random_vit(arch: str, options: dict) -> nn.Module:
     except Exception as error:
         if in_registry:
             raise
-        raise RuntimeError(
+        raise FileNotFoundError(
             f'FrozenViT: the config of {arch!r} could not be read: {type(error).__name__}: {error}'
             '\nWithout internet, name the architecture in model.backbone.arch as timm does and '
             'set model.backbone.pretrained to the file of its weights'

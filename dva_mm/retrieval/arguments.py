@@ -1,9 +1,19 @@
-"""Arguments of the commands, and text for any terminal."""
+"""Arguments of the commands, and what they all do: the model, the conditions, mistakes."""
 
 import argparse
 import json
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .items import IndexBusyError
+
+if TYPE_CHECKING:
+    from .index import Index
+    from .retriever import Retriever
+
+OUT = 'folder of the index; or milvus:FILE.db, or http://HOST:19530 of a Milvus server'
+MISTAKES = (ValueError, FileNotFoundError, ImportError, IndexBusyError, argparse.ArgumentTypeError)
 
 
 def add_model(parser: argparse.ArgumentParser, what: str = 'the model') -> None:
@@ -57,3 +67,48 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'must be a whole number from 1, got {text!r}')
     return int(text)
+
+
+def add_where(parser: argparse._ActionsContainer, text: str) -> None:
+    parser.add_argument(
+        '--where', nargs='+', type=pair, action='extend', metavar='NAME=VALUE', help=text
+    )
+
+
+def read_where(index: 'Index', pairs: list[tuple[str, str]] | None) -> dict[str, list] | None:
+    """What ``--where`` asks for.
+
+    Raises:
+        ValueError: If no item has a key, or one of the values.
+    """
+    from .where import check_where
+
+    where: dict[str, list] = {}
+    for name, text in pairs or ():
+        check_where(index.storage, {name: values(name, text)}, strict=True)
+        where.setdefault(name, []).extend(values(name, text))
+    return where or None
+
+
+def load_options(args: argparse.Namespace) -> dict[str, Any]:
+    device = args.device
+    if device is None and 'LOCAL_RANK' in os.environ:
+        import torch
+
+        if torch.cuda.is_available():
+            device = f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
+    return dict(device=device, precision=args.precision, compile=args.compile)
+
+
+def load_retriever(args: argparse.Namespace) -> 'Retriever':
+    from .retriever import Retriever
+
+    return Retriever.load(args.model, args.checkpoint, args.pretrained, **load_options(args))
+
+
+def guarded(parser: argparse.ArgumentParser, work: Any, args: argparse.Namespace) -> int:
+    """Run a command; a user's mistake is one line, and status 2."""
+    try:
+        return work(args)
+    except MISTAKES as error:
+        parser.exit(2, f'error: {printable(error)}\n')

@@ -1,17 +1,18 @@
 """Adding to an index: what is lacking is embedded, what is gone is dropped."""
 
 import datetime
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch.distributed as dist
 
-from .images import find_images
-from .items import absolute
-from .staging import SHARD, Entry, Staging, extract, file_entry
+from .entries import MakeEntries
+from .items import Item, absolute
+from .moved import match_moved
+from .staging import SHARD, Entry, Staging, extract
+from .where import check_where
 
 if TYPE_CHECKING:
     from .index import Index
@@ -30,78 +31,13 @@ class Change(NamedTuple):
     unchanged: int
     failures: list[tuple[str, str]]
     """Name and reason of each image, or folder, that cannot be read."""
+    moved: int = 0
+    """Files at another place than before, which were not embedded again."""
 
     def __str__(self) -> str:
         counts = f'{self.added:,} added, {self.removed:,} removed, {self.unchanged:,} unchanged'
-        return f'{counts}, {len(self.failures):,} cannot be read'
-
-
-MakeEntries = Callable[[list[tuple[str, str]]], Iterable[Entry]]
-"""Takes a list for failures, gives the entries that shall be there."""
-
-
-def image_entries(
-    images: Iterable[Any],
-    total: int | None,
-    labels: Sequence[str] | None = None,
-    metadata: Sequence[dict] | None = None,
-) -> MakeEntries:
-    """Entries of images; see :meth:`Index.add`.
-
-    Raises:
-        ValueError: If labels or metadata are not as many as the images, or no JSON.
-    """
-    for name, values in (('labels', labels), ('metadata', metadata)):
-        if values is None:
-            continue
-        if isinstance(values, str) or total is None or len(values) != total:
-            raise ValueError(f'{name} must have one value for each image')
-    try:
-        json.dumps(metadata)
-    except TypeError as error:
-        raise ValueError(f'metadata must be values of JSON: {error}') from error
-
-    def entries(failures: list[tuple[str, str]]) -> Iterator[Entry]:
-        for row, image in enumerate(images):
-            label = None if labels is None else labels[row]
-            extra = {} if metadata is None else metadata[row]
-            if not isinstance(image, str | bytes | os.PathLike):
-                yield Entry(image, None, None, None, label, extra)
-                continue
-            try:
-                yield file_entry(image, label, extra)
-            except OSError as error:
-                failures.append((absolute(image), str(error)))
-
-    return entries
-
-
-def folder_entries(
-    root: str, labels: Callable[[str], str | None] | str | None = None
-) -> tuple[MakeEntries, int]:
-    """Entries of a folder's images, and how many; see :meth:`Index.sync`.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist.
-    """
-    unreadable: list[tuple[str, str]] = []
-    paths = find_images(root, unreadable)
-    name_label = _folder_name if labels == 'folder' else labels
-
-    def entries(failures: list[tuple[str, str]]) -> Iterator[Entry]:
-        failures += unreadable
-        for path in paths:
-            try:
-                yield file_entry(path, None if name_label is None else name_label(path))
-            except OSError as error:  # it vanished just now
-                failures.append((path, str(error)))
-
-    return entries, len(paths)
-
-
-def _folder_name(path: str) -> str:
-    name = os.path.basename(os.path.dirname(path))
-    return os.fsencode(name).decode(errors='backslashreplace')  # a label is text
+        moved = f', {self.moved:,} moved' if self.moved else ''
+        return f'{counts}{moved}, {len(self.failures):,} cannot be read'
 
 
 def change(
@@ -116,12 +52,12 @@ def change(
 
     Args:
         index: To be changed.
-        make_entries: From :func:`image_entries` or :func:`folder_entries`.
+        make_entries: From :func:`~.entries.image_entries` or :func:`~.entries.folder_entries`.
         total: Number of entries; None where it is unknown.
         root: Items below this folder that are no entry are removed. Defaults to None: none are.
         distributed: Called by all processes of torch.distributed; each embeds its part, the first
             one commits. Defaults to False.
-        **options: ``batch_size`` and ``workers`` of :meth:`Retriever.encode`.
+        **options: ``batch_size``, ``workers`` and ``progress`` of :meth:`Retriever.encode`.
 
     Returns:
         What was done; None of all processes but the first.
@@ -132,7 +68,7 @@ def change(
     """
     storage = index.storage
     rank, world = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
-    options |= dict(flip=index.flip, progress=rank == 0)
+    options |= dict(flip=index.flip, progress=options.get('progress', True) and rank == 0)
     made_by = f'{index.state["fingerprint"]}{"-flip" if index.flip else ""}'
     staging = Staging(storage.staging, made_by)
     with nullcontext() if rank else storage.writing():
@@ -174,6 +110,13 @@ def change(
                     f'{root} holds no images, but the index has {lost:,} of it: is a disk not '
                     'mounted? Index.remove(paths=...) takes them out'
                 )
+        vanished = {} if root is None else _vanished(root, present, seen, failures)
+        new = (entry for entry in entries if entry.path not in present)
+        moved = match_moved(new, vanished) if vanished else {}
+        arrived = [entry for entry in entries if entry.path in moved] if moved else []
+        if moved:
+            entries = [entry for entry in entries if entry.path not in moved]
+            total = len(entries)
         if world > 1:
             step = max(1, min(SHARD, -(-total // world)))
             parts = range(rank * step, total, world * step)
@@ -189,12 +132,57 @@ def change(
             failures += [(e.path or 'an image in memory', reason) for e, reason in unread]
         replaced = {present[e.path][0] for e, _ in kept if e.path in present}
         gone = {present[name][0] for name, _ in failures if name in present}
-        if root is not None:
-            below = os.path.join(root, '')
-            hidden = tuple(os.path.join(name, '') for name, _ in failures)  # unreadable folders
-            vanished = (path for path in present.keys() - seen if path.startswith(below))
-            gone |= {present[path][0] for path in vanished if not path.startswith(hidden)}
-        if kept or gone:
-            storage.commit(staging.blocks(kept), sorted(gone | replaced))
+        gone |= {number for number, _, _ in vanished.values()}
+        gone -= {number for _, number in moved.values()}
+        if kept or gone or moved:
+            items = _moved_items(storage, arrived, moved)
+            storage.commit(staging.blocks(kept), sorted(gone | replaced), items)
         staging.clear()
-        return Change(len(kept), len(gone), unchanged, failures)
+        return Change(len(kept), len(gone), unchanged, failures, len(moved))
+
+
+def _vanished(
+    root: str, present: dict[str, tuple], seen: set[str], failures: list[tuple[str, str]]
+) -> dict[str, tuple]:
+    """What of a folder is no longer there; what lies in an unreadable folder may be."""
+    below = os.path.join(root, '')
+    hidden = tuple(os.path.join(name, '') for name, _ in failures)
+    return {
+        path: known
+        for path, known in present.items()
+        if path not in seen and path.startswith(below) and not path.startswith(hidden)
+    }
+
+
+def _moved_items(
+    storage: Any, arrived: list[Entry], moved: dict[str, tuple[str, int]]
+) -> list[Item]:
+    """The items of moved files as they are now; a label that is not given anew is kept."""
+    old = storage.items([number for _, number in moved.values()])
+    items = []
+    for entry in arrived:
+        before = old[moved[entry.path][1]]
+        label, extra = entry.label or before.label, entry.metadata or before.metadata
+        items.append(entry._replace(label=label, metadata=extra).item(before.id))
+    return items
+
+
+def remove(
+    storage: Any, ids: Iterable[int], paths: Iterable[Any], where: dict[str, Any] | None
+) -> int:
+    """Remove items; see :meth:`Index.remove`."""
+    with storage.writing():
+        gone = set(storage.items([int(number) for number in ids]))
+        files = storage.files() if paths else {}
+        for path in map(absolute, paths):
+            if path in files:
+                gone.add(files[path][0])
+            else:
+                below = os.path.join(path, '')
+                gone |= {known[0] for name, known in files.items() if name.startswith(below)}
+        if where:
+            check_where(storage, where)
+            gone |= set(storage.select(where))
+        if gone:
+            storage.commit([], sorted(gone))
+        return len(gone)

@@ -9,6 +9,8 @@ import numpy as np
 from dva_mm.evaluation.knn import faiss
 from dva_mm.files import replace_atomically
 
+from .faiss_files import keeps_ids, read_vectors
+
 BLOCK = 65536
 """Vectors copied at a time."""
 
@@ -60,7 +62,7 @@ class FaissStore:
         except RuntimeError as error:
             reason = str(error).splitlines()[-1]
             raise ValueError(f'factory {factory!r} is unknown to faiss: {reason}') from error
-        return index if _keeps_ids(index) else faiss.IndexIDMap2(index)
+        return index if keeps_ids(index) else faiss.IndexIDMap2(index)
 
     def __len__(self) -> int:
         return self.exact.ntotal
@@ -103,7 +105,7 @@ class FaissStore:
             return
         # Behind IndexIDMap2, faiss removes rightly from flat codes alone; HNSW knows no removal.
         index = self.approximate
-        if _keeps_ids(index) or isinstance(faiss.downcast_index(index.index), faiss.IndexFlatCodes):
+        if keeps_ids(index) or isinstance(faiss.downcast_index(index.index), faiss.IndexFlatCodes):
             index.remove_ids(selector)
         else:
             self.build()
@@ -212,9 +214,9 @@ class FaissStore:
             ValueError: If a file is missing, damaged, or of other vectors.
         """
         store = cls(dims, factory)
-        store.exact = _read(exact, dims, mmap)
+        store.exact = read_vectors(exact, dims, mmap)
         if factory is not None and approximate.exists():
-            store.approximate = _read(approximate, dims, mmap)
+            store.approximate = read_vectors(approximate, dims, mmap)
         return store
 
 
@@ -229,24 +231,3 @@ def _numpy(index: Any, method: str) -> Callable:
     and return, and keeps the originals under these names.
     """
     return getattr(index, f'{method}_numpy', getattr(index, method))
-
-
-def _keeps_ids(index: Any) -> bool:
-    """Whether an index holds ids of its own, as IVF does, also behind a transform."""
-    if isinstance(index, faiss.IndexPreTransform):
-        index = faiss.downcast_index(index.index)
-    return isinstance(index, faiss.IndexIVF)
-
-
-def _read(file: Path, dims: int, mmap: bool) -> Any:
-    flags = faiss.IO_FLAG_MMAP_IFC if mmap else 0
-    try:
-        index = faiss.read_index(str(file), flags)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{file} is no whole faiss file: {str(error).splitlines()[-1]}; restore it, or build '
-            'the index again'
-        ) from error
-    if index.d != dims or not (isinstance(index, faiss.IndexIDMap2) or _keeps_ids(index)):
-        raise ValueError(f'{file} holds vectors of {index.d} values, the index has {dims}')
-    return index

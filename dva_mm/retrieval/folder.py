@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
+from .faiss_files import has_unit_rows
 from .faiss_store import FaissStore
-from .items import IndexBusyError, Item, Items
+from .items import Item, Items
+from .lock import write_lock
 from .staging import Entry
 from .state import STATE, read_state, write_state
 
@@ -55,7 +56,7 @@ class FolderStorage:
             if folder.is_file() or any(not p.name.startswith(ours) for p in folder.glob('*')):
                 raise ValueError(f'{folder} exists and is no index; choose another folder')
             folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder):
+        with write_lock(folder / LOCK, folder):
             # One that was begun and has nothing yet is made as it is asked for now.
             if not (folder / STATE).exists() or read_state(folder)['generation'] == 0:
                 Items(folder / ITEMS, writable=True).close()
@@ -102,7 +103,7 @@ class FolderStorage:
                 f'{state["count"]}; restore the folder, or build it again'
             )
         # Truncation is seen by faiss; overwritten vectors have another length than one.
-        if not self.mmap and not all(_has_unit_rows(rows) for _, rows in store.blocks()):
+        if not self.mmap and not all(has_unit_rows(rows) for _, rows in store.blocks()):
             raise ValueError(f'{exact} is damaged; restore the folder, or build it again')
         return store
 
@@ -125,7 +126,7 @@ class FolderStorage:
         Raises:
             IndexBusyError: If another process holds it.
         """
-        with _lock(self.folder):
+        with write_lock(self.folder / LOCK, self):
             self.refresh()
             if self.mmap:  # what is mapped cannot be changed
                 self.mmap = False
@@ -139,12 +140,18 @@ class FolderStorage:
                 self.table.close()
                 self.table = Items(self.folder / ITEMS)
 
-    def commit(self, blocks: Iterable[tuple[list[Entry], np.ndarray]], gone: Sequence[int]) -> None:
+    def commit(
+        self,
+        blocks: Iterable[tuple[list[Entry], np.ndarray]],
+        gone: Sequence[int],
+        moved: Sequence[Item] = (),
+    ) -> None:
         """Write the next generation.
 
         Args:
             blocks: New entries and their vectors (B, D), block by block.
             gone: Ids of items to remove.
+            moved: Items that keep id and vector, as they are from now on. Defaults to none.
         """
         old = self.state
         state = dict(old, generation=old['generation'] + 1)
@@ -152,6 +159,7 @@ class FolderStorage:
         try:
             self.store.remove(gone)
             self.table.remove(gone, state['generation'])
+            self.table.replace(moved, state['generation'])
             for entries, vectors in blocks:
                 ids = range(state['next_id'], state['next_id'] + len(entries))
                 self.store.add(vectors, ids)
@@ -221,33 +229,22 @@ class FolderStorage:
         """Items by id; unknown ids are left out."""
         return self.table.get(ids, self.state['generation'])
 
-    def select(self, where: dict[str, Any]) -> list[int]:
-        """Ids of the items with these values."""
-        return self.table.select(where, self.state['generation'])
+    def select(self, where: dict[str, Any], limit: int | None = None) -> list[int]:
+        """Ids of the items with these values, at most ``limit``."""
+        return self.table.select(where, self.state['generation'], limit)
+
+    def labels(self) -> dict[int, str | None]:
+        """The label of each item, by id, rising."""
+        return self.table.labels(self.state['generation'])
+
+    def values(self, name: str) -> list[Any]:
+        """The values, each once, of 'label' or a key of the metadata."""
+        return self.table.values(name, self.state['generation'])
+
+    def keys(self) -> list[str]:
+        """The keys of the metadata."""
+        return self.table.keys(self.state['generation'])
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """Id, size and time of each file's item, by path."""
         return self.table.files(self.state['generation'])
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise IndexBusyError(
-            f'another process is writing to {folder}; wait until it has finished. Searching goes '
-            'on meanwhile'
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _has_unit_rows(rows: np.ndarray) -> bool:
-    """Whether all vectors (B, D) have length 1, or 0 as a dead model's."""
-    with np.errstate(over='ignore', invalid='ignore'):
-        lengths = np.einsum('bd,bd->b', rows, rows)  # b: vectors, d: their values
-    return bool(((np.abs(lengths - 1) < 1e-3) | (lengths == 0)).all())

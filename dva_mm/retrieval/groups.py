@@ -73,11 +73,16 @@ def duplicate_groups(store: FaissStore, threshold: float) -> list[list[int]]:
     Returns:
         Groups of two and more ids in ascending order, the largest group first.
 
+    Raises:
+        ValueError: If the threshold is no cosine.
+
     >>> store = FaissStore(2)
     >>> store.add(np.array([[1, 0], [0, 1], [1, 0]], dtype=np.float32), [3, 4, 5])
     >>> duplicate_groups(store, 0.99)
     [[3, 5]]
     """
+    if not -1 <= threshold <= 1:
+        raise ValueError(f'threshold must be a cosine, from -1 to 1, got {threshold}')
     parent: dict[int, int] = {}
 
     def root(number: int) -> int:

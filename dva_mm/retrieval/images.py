@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmcv.transforms import Compose
+from mmengine.runner import Runner
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -170,6 +171,24 @@ def load_batches(
         pin_memory=torch.cuda.is_available(),
     )
     yield from loader
+
+
+def dataset_batches(dataset: Dataset, batch_size: int, workers: int) -> Iterator[ImageBatch]:
+    """Batches of MMEngine's data set, through its own pipeline; what is unreadable is raised."""
+    loader = Runner.build_dataloader(
+        dict(
+            dataset=dataset,
+            batch_size=batch_size,
+            num_workers=workers,
+            sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+            collate_fn=dict(type='default_collate'),
+        )
+    )
+    start = 0
+    for batch in loader:
+        pixels = batch['inputs']
+        yield ImageBatch(list(range(start, start + len(pixels))), pixels, [])
+        start += len(pixels)
 
 
 def chunks(images: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:

@@ -2,6 +2,7 @@
 
 Every row says in which generation of the index it was added and removed. A reader looks at one
 generation, so rows of a change that a kill cut short are never seen; the next writer drops them.
+A moved file has two rows of one id: as it was, and as it is.
 """
 
 import json
@@ -13,15 +14,16 @@ from typing import Any, NamedTuple
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
-    id INTEGER PRIMARY KEY,
+    id INTEGER NOT NULL,
     path BLOB,
     label TEXT,
     size INTEGER,
     time INTEGER,
     metadata TEXT,
     added INTEGER NOT NULL,
-    removed INTEGER
-);
+    removed INTEGER,
+    PRIMARY KEY (id, added)
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS items_path ON items (path);
 CREATE INDEX IF NOT EXISTS items_label ON items (label);
 """
@@ -111,8 +113,14 @@ class Items:
         """Mark items as removed from ``generation`` on."""
         with self.connection as connection:
             connection.executemany(
-                'UPDATE items SET removed = ? WHERE id = ?', ((generation, i) for i in ids)
+                'UPDATE items SET removed = ? WHERE id = ? AND removed IS NULL',
+                ((generation, int(i)) for i in ids),
             )
+
+    def replace(self, items: Sequence[Item], generation: int) -> None:
+        """Change items that are there, by id, from ``generation`` on."""
+        self.remove([item.id for item in items], generation)
+        self.add(items, generation)
 
     def get(self, ids: Sequence[int], generation: int) -> dict[int, Item]:
         """Items of a generation by id; unknown ids are left out."""
@@ -136,12 +144,18 @@ class Items:
         rows = self.connection.execute(sql, (generation, generation))
         return {os.fsdecode(path): (i, size, time) for path, i, size, time in rows}
 
-    def select(self, where: dict[str, Any], generation: int) -> list[int]:
+    def labels(self, generation: int) -> dict[int, str | None]:
+        """The label of each item, by id, rising."""
+        sql = f'SELECT id, label FROM items WHERE {_ALIVE} ORDER BY id'
+        return dict(self.connection.execute(sql, (generation, generation)))
+
+    def select(self, where: dict[str, Any], generation: int, limit: int | None = None) -> list[int]:
         """Ids of the items with these values.
 
         Args:
             where: Value, or list of values, by name: 'label', 'path', or a key of the metadata.
             generation: That is looked at.
+            limit: Most ids. Defaults to None: all.
 
         Raises:
             ValueError: If a key of the metadata is no plain name.
@@ -151,11 +165,22 @@ class Items:
             options = wanted_values(name, wanted)
             if name == 'path':
                 options = [os.fsencode(value) for value in options]
-            column = name if name in ('label', 'path') else f"json_extract(metadata, '$.{name}')"
-            clauses.append(f'{column} IN ({",".join("?" * len(options))})')
+            clauses.append(f'{_column(name)} IN ({",".join("?" * len(options))})')
             values += options
-        sql = f'SELECT id FROM items WHERE {" AND ".join(clauses)} ORDER BY id'
-        return [row[0] for row in self.connection.execute(sql, values)]
+        sql = f'SELECT id FROM items WHERE {" AND ".join(clauses)} ORDER BY id LIMIT ?'
+        rows = self.connection.execute(sql, [*values, -1 if limit is None else limit])
+        return [row[0] for row in rows]
+
+    def values(self, name: str, generation: int) -> list[Any]:
+        """The values, each once, of 'label' or a key of the metadata."""
+        sql = f'SELECT DISTINCT {_column(name)} FROM items WHERE {_ALIVE}'
+        rows = self.connection.execute(sql, (generation, generation))
+        return [row[0] for row in rows if row[0] is not None]
+
+    def keys(self, generation: int) -> list[str]:
+        """The keys of the metadata, sorted."""
+        sql = f'SELECT DISTINCT key FROM items, json_each(metadata) WHERE {_ALIVE}'
+        return sorted(row[0] for row in self.connection.execute(sql, (generation, generation)))
 
 
 def absolute(path: str | bytes | os.PathLike) -> str:
@@ -185,6 +210,10 @@ def wanted_values(name: str, wanted: Any) -> list[Any]:
     if any(value is None for value in values):
         raise ValueError(f'where compares values; {name} cannot be searched for None')
     return [absolute(value) for value in values] if name == 'path' else values
+
+
+def _column(name: str) -> str:
+    return name if name in ('label', 'path') else f"json_extract(metadata, '$.{name}')"
 
 
 def _item(row: tuple) -> Item:

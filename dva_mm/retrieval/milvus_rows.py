@@ -34,6 +34,13 @@ def parts(location: str) -> tuple[str, str]:
     return place, name or NAME
 
 
+def staging_folder(place: str, name: str) -> Path:
+    """Where embeddings wait: beside a database's file, in the current folder for a server's."""
+    file = Path(place)
+    plain = re.sub(r'\W+', '_', f'{place}_{name}')
+    return file.with_name(f'{file.name}.staging') if file.is_absolute() else Path(plain)
+
+
 def index_options(factory: str | None) -> dict[str, Any]:
     """'HNSW,M=16' -> Milvus's index type and its options."""
     kind, *options = (factory or 'FLAT').split(',')
@@ -100,3 +107,28 @@ def connect(location: str) -> Any:
 def write_row(client: Any, name: str, state: dict) -> None:
     """Write what the collection was made with."""
     client.upsert(f'{name}_state', [dict(id=0, vector=[1.0, 0.0], state=state)])
+
+
+def create_collections(client: Any, name: str, state: dict) -> None:
+    """Make the collections of items and of what they are made with."""
+    from pymilvus import DataType, MilvusClient
+
+    strong = dict(consistency_level='Strong')
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field('id', DataType.INT64, is_primary=True)
+    schema.add_field('vector', DataType.FLOAT_VECTOR, dim=state['dims'])
+    schema.add_field('path', DataType.VARCHAR, max_length=65535)
+    schema.add_field('label', DataType.VARCHAR, max_length=65535, nullable=True)
+    schema.add_field('size', DataType.INT64)
+    schema.add_field('time', DataType.INT64)
+    schema.add_field('metadata', DataType.JSON)
+    params = MilvusClient.prepare_index_params()
+    params.add_index('vector', metric_type='IP', **index_options(state['factory']))
+    client.create_collection(name, schema=schema, index_params=params, **strong)
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field('id', DataType.INT64, is_primary=True)
+    schema.add_field('vector', DataType.FLOAT_VECTOR, dim=2)  # Milvus wants one
+    schema.add_field('state', DataType.JSON)
+    params = MilvusClient.prepare_index_params()
+    params.add_index('vector', metric_type='IP', index_type='FLAT')
+    client.create_collection(f'{name}_state', schema=schema, index_params=params, **strong)

@@ -1,25 +1,27 @@
 """An index in a Milvus database: embedded in this process (Milvus Lite), a server or a cluster."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from .items import IndexBusyError, Item
+from .items import Item
+from .lock import write_lock
 from .milvus_rows import (
     FIELDS,
     LITE,
     connect,
+    create_collections,
     expression,
     index_options,
     item_row,
     parts,
     row_item,
     row_path,
+    staging_folder,
     write_row,
 )
 from .staging import Entry
@@ -45,8 +47,7 @@ class MilvusStorage:
 
     Raises:
         FileNotFoundError: If there is no index.
-        ImportError: If pymilvus is not installed.
-        IndexBusyError: If the database cannot be opened.
+        IndexBusyError, ImportError: See :func:`~.milvus_rows.connect`.
     """
 
     def __init__(self, location: str, mmap: bool = False) -> None:
@@ -66,31 +67,11 @@ class MilvusStorage:
     @staticmethod
     def create(location: str, state: dict) -> None:
         """Make an empty index, where there is none yet."""
-        from pymilvus import DataType, MilvusClient
-
         client, (_, name) = connect(location), parts(location)
         if client.has_collection(f'{name}_state'):
             return
         client.drop_collection(name)  # of a process killed right here
-        strong = dict(consistency_level='Strong')
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field('id', DataType.INT64, is_primary=True)
-        schema.add_field('vector', DataType.FLOAT_VECTOR, dim=state['dims'])
-        schema.add_field('path', DataType.VARCHAR, max_length=65535)
-        schema.add_field('label', DataType.VARCHAR, max_length=65535, nullable=True)
-        schema.add_field('size', DataType.INT64)
-        schema.add_field('time', DataType.INT64)
-        schema.add_field('metadata', DataType.JSON)
-        params = MilvusClient.prepare_index_params()
-        params.add_index('vector', metric_type='IP', **index_options(state['factory']))
-        client.create_collection(name, schema=schema, index_params=params, **strong)
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field('id', DataType.INT64, is_primary=True)
-        schema.add_field('vector', DataType.FLOAT_VECTOR, dim=2)  # Milvus wants one
-        schema.add_field('state', DataType.JSON)
-        params = MilvusClient.prepare_index_params()
-        params.add_index('vector', metric_type='IP', index_type='FLAT')
-        client.create_collection(f'{name}_state', schema=schema, index_params=params, **strong)
+        create_collections(client, name, state)
         write_row(client, name, state)
         client.close()
 
@@ -103,9 +84,7 @@ class MilvusStorage:
     @property
     def staging(self) -> Path:
         """Where embeddings wait: beside the file, or in the current folder for a server's."""
-        plain = re.sub(r'\W+', '_', f'{self.location}_{self.name}')
-        file = Path(self.location)
-        return file.with_name(f'{file.name}.staging') if file.is_absolute() else Path(plain)
+        return staging_folder(self.location, self.name)
 
     def refresh(self) -> bool:
         """Show the newest state; returns whether another process has changed it."""
@@ -114,8 +93,8 @@ class MilvusStorage:
         if not rows:
             raise FileNotFoundError(f'{self} is no whole index; build one there first')
         self.state = rows[0]['state']
-        count = self.client.query(self.name, output_fields=['count(*)'])[0]['count(*)']
-        self.state['count'] = int(count)
+        (counted,) = self.client.query(self.name, output_fields=['count(*)'])
+        self.state['count'] = int(counted['count(*)'])
         return before is not None and before['generation'] != self.state['generation']
 
     def close(self) -> None:
@@ -129,23 +108,24 @@ class MilvusStorage:
         Raises:
             IndexBusyError: If another process holds it.
         """
-        lock = FileLock(f'{self.staging}.lock')
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise IndexBusyError(f'another process is writing to {self}; wait for it') from error
-        try:
+        with write_lock(f'{self.staging}.lock', self):
             self.refresh()
             yield
-        finally:
-            lock.release()
 
-    def commit(self, blocks: Iterable[tuple[list[Entry], np.ndarray]], gone: Sequence[int]) -> None:
-        """Remove items by id, then add entries with their vectors (B, D), block by block."""
+    def commit(
+        self,
+        blocks: Iterable[tuple[list[Entry], np.ndarray]],
+        gone: Sequence[int],
+        moved: Sequence[Item] = (),
+    ) -> None:
+        """Remove and change items, add entries with their vectors (B, D), block by block."""
         state = self.state
-        gone = list(gone)
         for start in range(0, len(gone), ROWS):
             self.client.delete(self.name, ids=gone[start : start + ROWS])
+        for start in range(0, len(moved), ROWS):
+            some = moved[start : start + ROWS]
+            pairs = zip(some, self.vectors([item.id for item in some]), strict=True)
+            self.client.upsert(self.name, [dict(item_row(i), vector=v) for i, v in pairs])
         for entries, vectors in blocks:
             first = state['next_id']
             state['next_id'] += len(entries)
@@ -177,14 +157,12 @@ class MilvusStorage:
             ValueError: If more than 16384 are wanted, or ``exact`` of an approximate index.
         """
         if exact and self.state['factory'] is not None:
-            raise ValueError(
-                f'{self} searches by {self.state["factory"]} alone; build an exact one'
-            )
-        if min(k, len(self)) > MOST:
-            raise ValueError(f'Milvus gives at most {MOST} hits, asked for are {k}')
+            raise ValueError(f'{self} searches by {self.state["factory"]}; build an exact one')
         k = min(k, len(self))
+        if k > MOST:
+            raise ValueError(f'Milvus gives at most {MOST} hits, asked for are {k}')
         scores = np.full((len(vectors), k), -np.inf, np.float32)
-        ids = np.full((len(vectors), k), -1, np.int64)
+        ids = np.full(scores.shape, -1, np.int64)
         params = dict(nprobe=nprobe) if nprobe else {}
         for row, found in self._find(vectors, k, where, params) if k else ():
             ids[row, : len(found)] = [hit['id'] for hit in found]
@@ -196,13 +174,11 @@ class MilvusStorage:
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of each query, scores, falling, and ids of all with at least ``score``, up to 16384."""
         least = float(np.nextafter(np.float32(score), np.float32(-np.inf)))
-        k = max(1, min(MOST, len(self)))
+        answers = self._find(vectors, max(1, min(MOST, len(self))), where, dict(radius=least))
+        pairs = ([(hit['distance'], hit['id']) for hit in found] for _, found in answers)
         return [
-            (
-                np.array([hit['distance'] for hit in found], np.float32),
-                np.array([hit['id'] for hit in found], np.int64),
-            )
-            for _, found in self._find(vectors, k, where, dict(radius=least))
+            (np.array([s for s, _ in found], np.float32), np.array([i for _, i in found], np.int64))
+            for found in pairs
         ]
 
     def _find(
@@ -218,7 +194,7 @@ class MilvusStorage:
         """Vectors (N, D) by id."""
         found = {row['id']: row['vector'] for row in self._get(ids, ['id', 'vector'])}
         rows = [found[int(number)] for number in ids]
-        return np.array(rows, np.float32).reshape(len(rows), self.state['dims'])
+        return np.array(rows, np.float32).reshape(-1, self.state['dims'])
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ids (B,) and vectors (B, D) of all, block by block."""
@@ -230,15 +206,28 @@ class MilvusStorage:
         """Items by id; unknown ids are left out."""
         return {row['id']: row_item(row) for row in self._get(ids, FIELDS)}
 
-    def select(self, where: dict[str, Any]) -> list[int]:
-        """Ids of the items with these values."""
-        found = self._iterate(expression(where), ['id'])
-        return sorted(row['id'] for rows in found for row in rows)
+    def select(self, where: dict[str, Any], limit: int | None = None) -> list[int]:
+        """Ids of the items with these values, at most ``limit``."""
+        return sorted(row['id'] for row in islice(self._rows(expression(where), ['id']), limit))
+
+    def labels(self) -> dict[int, str | None]:
+        """The label of each item, by id, rising."""
+        return dict(sorted((row['id'], row['label']) for row in self._rows('', ['id', 'label'])))
+
+    def values(self, name: str) -> list[Any]:
+        """The values, each once, of 'label' or a key of the metadata."""
+        rows = self._rows('', ['id', 'label', 'metadata'])
+        values = ((row if name == 'label' else row['metadata']).get(name) for row in rows)
+        return list({value: None for value in values if isinstance(value, str | int | float)})
+
+    def keys(self) -> list[str]:
+        """The keys of the metadata."""
+        rows = self._rows('', ['id', 'metadata'])
+        return sorted(set().union(*(row['metadata'] for row in rows)))
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """Id, size and time of each file's item, by path."""
-        found = self._iterate('path != ""', ['id', 'path', 'size', 'time'])
-        rows = (row for rows in found for row in rows)
+        rows = self._rows('path != ""', ['id', 'path', 'size', 'time'])
         return {row_path(row['path']): (row['id'], row['size'], row['time']) for row in rows}
 
     def _get(self, ids: Sequence[int], fields: list[str]) -> list[dict]:
@@ -248,6 +237,9 @@ class MilvusStorage:
             some = ids[start : start + ROWS]
             found += self.client.get(self.name, ids=some, output_fields=fields)
         return found
+
+    def _rows(self, condition: str, fields: list[str]) -> Iterator[dict]:
+        return chain.from_iterable(self._iterate(condition, fields))
 
     def _iterate(self, condition: str, fields: list[str]) -> Iterator[list[dict]]:
         """Rows with these fields, in windows of ids: no answer can then hold too many."""

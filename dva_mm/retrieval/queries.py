@@ -1,20 +1,26 @@
-"""From queries to hits: their embeddings, the ranking, and ranking better."""
+"""From queries to hits: their embeddings, what is asked of them, and the answers."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
 
-from dva_mm.evaluation.rerank import augment_gallery, expand_queries, k_reciprocal_distances
+from dva_mm.evaluation.rerank import check_rerank
 
-from .faiss_store import FaissStore
+from .images import name_of
+from .rank import rank
+from .where import check_where
 
 if TYPE_CHECKING:
     from .index import Index
 
-BLOCK = 1024
-"""Vectors whose neighbours are held at a time."""
+MANY = 64
+"""More images than these are read by workers, with a progress bar."""
 
 
 class Hit(NamedTuple):
@@ -41,36 +47,31 @@ class Queries(NamedTuple):
     """Id of each query's own item, where that is to be left out."""
     single: bool
     """Whether one query was asked, rather than a list."""
+    failures: list[tuple[int, str]] = []
+    """Place and reason of each query that cannot be read; its vector is zero."""
 
 
 def embed_queries(index: 'Index', queries: Any, exclude_self: bool) -> Queries:
     """Embed what :meth:`Index.search` is asked; ids of items take their vectors.
 
     Raises:
-        ValueError: If a query cannot be read, has another width, or is no item's id.
+        ValueError: If embeddings have another width, or an id is no item's.
     """
     storage = index.storage
-    if isinstance(queries, np.ndarray) and queries.dtype.kind == 'f':
-        vectors = np.atleast_2d(queries).astype(np.float32)
-        if vectors.shape[1] != index.dims:
-            raise ValueError(
-                f'queries have {vectors.shape[1]} values, the index has {index.dims}: they are '
-                'of another model'
-            )
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return Queries(vectors / np.maximum(norms, 1e-12), [None] * len(vectors), queries.ndim == 1)
-    single = not isinstance(queries, list | tuple)
+    if (given := _given_embeddings(queries, index.dims)) is not None:
+        return given
+    is_image = isinstance(queries, str | bytes | PathLike | Image.Image) or (
+        isinstance(queries, np.ndarray) and queries.ndim < 4
+    )
+    single = is_image or not isinstance(queries, Iterable)
     asked = [queries] if single else list(queries)
     is_id = np.array([isinstance(query, int | np.integer) for query in asked], dtype=bool)
-    images = [query for query, known in zip(asked, is_id, strict=True) if not known]
     ids = [int(query) for query, known in zip(asked, is_id, strict=True) if known]
     if missing := set(ids) - storage.items(ids).keys():
         raise ValueError(f'there is no item {min(missing)} in {storage}')
-    vectors = np.empty((len(asked), index.dims), np.float32)
+    vectors = np.zeros((len(asked), index.dims), np.float32)
     vectors[is_id] = storage.vectors(ids)
-    if images:
-        options = dict(workers=2 if len(images) > 64 else 0, progress=len(images) > 64)
-        vectors[~is_id] = index.retriever.encode(images, flip=index.flip, **options)
+    failures = _embed_images(index, asked, np.flatnonzero(~is_id), vectors)
     own: list[int | None] = [None] * len(asked)
     if exclude_self:
         for row, query in enumerate(asked):
@@ -78,95 +79,113 @@ def embed_queries(index: 'Index', queries: Any, exclude_self: bool) -> Queries:
                 own[row] = int(query)
             elif not isinstance(query, np.ndarray) and isinstance(query, str | bytes | PathLike):
                 own[row] = next(iter(storage.select(dict(path=query))), None)
-    return Queries(vectors, own, single)
+    return Queries(vectors, own, single, failures)
 
 
-def rank(
-    index: 'Index', asked: Queries, k: int, rerank: dict[str, Any] | None, options: dict[str, Any]
-) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Scores, falling, and ids of the nearest items of each query.
+def _given_embeddings(queries: Any, dims: int) -> Queries | None:
+    """Embeddings of any length, (Q, D) or (D,), or a list of them; None where it is none."""
+    if isinstance(queries, list | tuple) and queries:
+        rows = [_floats(row) for row in queries]
+        if all(row is not None and row.ndim == 1 for row in rows):
+            queries = np.stack(rows)
+    values = _floats(queries)
+    if values is None:
+        return None
+    vectors = np.atleast_2d(values).astype(np.float32)
+    if vectors.ndim > 2:
+        raise ValueError(
+            f'queries of floats are embeddings (Q, D), got {values.shape}; images are uint8'
+        )
+    if vectors.shape[1] != dims:
+        raise ValueError(
+            f'queries have {vectors.shape[1]} values, the index has {dims}: they are of another '
+            'model'
+        )
+    if not np.isfinite(vectors).all():
+        raise ValueError('queries have values that are nan or infinite')
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Queries(vectors / np.maximum(norms, 1e-12), [None] * len(vectors), values.ndim == 1)
 
-    Args:
-        index: To be searched.
-        asked: The queries.
-        k: Neighbours that are wanted; one more may come, of a query's own item.
-        rerank: From :func:`check_rerank`.
-        options: ``where``, ``exact`` and ``nprobe`` of :meth:`Index.search`.
+
+def _floats(values: Any) -> np.ndarray | None:
+    if isinstance(values, torch.Tensor) and values.is_floating_point():
+        return values.detach().float().cpu().numpy()
+    return values if isinstance(values, np.ndarray) and values.dtype.kind == 'f' else None
+
+
+def _embed_images(
+    index: 'Index', asked: list[Any], rows: np.ndarray, vectors: np.ndarray
+) -> list[tuple[int, str]]:
+    """Fill in the vectors of the queries that are images; gives those that cannot be read."""
+    if not len(rows):
+        return []
+    failures = []
+    many = len(rows) > MANY
+    stream = index.retriever.stream(
+        [asked[row] for row in rows], workers=2 if many else 0, flip=index.flip
+    )
+    with tqdm(total=len(rows), desc='embed', unit='image', disable=not many) as bar:
+        for batch in stream:
+            vectors[rows[batch.rows]] = batch.embeddings
+            failures += [(int(rows[place]), reason) for place, reason in batch.failures]
+            bar.update(len(batch.rows) + len(batch.failures))
+    return failures
+
+
+def search(
+    index: 'Index',
+    queries: Any,
+    k: int | None = 10,
+    where: dict[str, Any] | None = None,
+    exclude_self: bool = False,
+    min_score: float | None = None,
+    exact: bool = False,
+    nprobe: int | None = None,
+    rerank: str | dict[str, Any] | None = None,
+    unreadable: list[tuple[int, str]] | None = None,
+) -> list[Hit] | list[list[Hit]]:
+    """Answer queries; see :meth:`Index.search`."""
+    if k is None and (min_score is None or rerank is not None):
+        raise ValueError('k=None takes all hits of at least min_score, without rerank')
+    if k is not None and (not isinstance(k, int | np.integer) or k < 1):
+        raise ValueError(f'k must be a positive integer, got {k!r}')
+    check_where(index.storage, where)
+    check_nprobe(index.state['factory'], nprobe)
+    rerank = check_rerank(rerank)
+    queries = list(queries) if isinstance(queries, Iterator) else queries
+    asked = embed_queries(index, queries, exclude_self)
+    if asked.failures and unreadable is None:
+        row, reason = asked.failures[0]
+        name = name_of(queries if asked.single else queries[row], row)
+        raise ValueError(f'{name} cannot be read: {reason}')
+    if k is None:
+        found = index.storage.search_range(asked.vectors, min_score, where)
+    else:
+        options = dict(where=where, exact=exact, nprobe=nprobe)
+        found = rank(index, asked, k, rerank, options)
+    answers = [
+        hits(index.storage, scores, ids, k, own, min_score)
+        for (scores, ids), own in zip(found, asked.own, strict=True)
+    ]
+    for row, reason in asked.failures:
+        answers[row] = []
+        unreadable.append((row, reason))
+    return answers[0] if asked.single else answers
+
+
+def check_nprobe(factory: str | None, nprobe: int | None) -> None:
+    """Refuse lists to look into where an index has none.
+
+    Raises:
+        ValueError: If ``nprobe`` is given and the index is of another kind, or it is not positive.
     """
-    storage = index.storage
-    more = any(own is not None for own in asked.own)
-    kind = None if rerank is None else rerank['type']
-    if kind == 'KReciprocal':
-        scores, ids = storage.search(asked.vectors, max(k, rerank['candidates']) + more, **options)
-        rows = zip(asked.vectors, scores, ids, asked.own, strict=True)
-        return [_k_reciprocal(storage, *row, rerank) for row in rows]
-    vectors = asked.vectors
-    if kind == 'AQE':
-        scores, ids = storage.search(vectors, rerank['n'] + more, **options)
-        own = np.array([-1 if own is None else own for own in asked.own])[:, None]
-        near, scores = _first(storage, ids, scores, (ids >= 0) & (ids != own), rerank['n'])
-        vectors = expand_queries(vectors, near, scores, rerank['alpha']).astype(np.float32)
-    if kind == 'DBA':
-        where = options['where']
-        allowed = None if where is None else storage.select(where)
-        count = len(storage) if allowed is None else len(allowed)
-        store = _augmented(index, rerank['n'], rerank['alpha'])
-        return zip(*store.search(vectors, min(k + more, count), allowed), strict=True)
-    return zip(*storage.search(vectors, k + more, **options), strict=True)
-
-
-def _first(
-    storage: Any, ids: np.ndarray, scores: np.ndarray, good: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (Q, n, D) and scores of each row's first good neighbours; zero beyond their end."""
-    order = np.argsort(~good, axis=1, kind='stable')[:, :n]
-    ids, scores, good = (np.take_along_axis(a, order, 1) for a in (ids, scores, good))
-    vectors = np.zeros((*ids.shape, storage.state['dims']), np.float32)
-    vectors[good] = storage.vectors(ids[good])
-    return vectors, np.where(good, scores, 0)
-
-
-def _k_reciprocal(
-    storage: Any,
-    query: np.ndarray,
-    scores: np.ndarray,
-    ids: np.ndarray,
-    own: int | None,
-    rerank: dict[str, Any],
-) -> tuple[np.ndarray, np.ndarray]:
-    """One query's candidates, re-ranked among themselves; what lies behind keeps its order."""
-    good = (ids >= 0) & (ids != (-1 if own is None else own))
-    scores, ids = scores[good], ids[good]
-    count = min(len(ids), rerank['candidates'])
-    if not count:
-        return scores, ids
-    gallery = storage.vectors(ids[:count])
-    options = {name: rerank[name] for name in ('k1', 'k2', 'weight')}
-    query_query, cosines = (query @ query).reshape(1, 1), (gallery @ query)[None]
-    distances = k_reciprocal_distances(cosines, query_query, gallery @ gallery.T, **options)[0]
-    order = np.argsort(distances, kind='stable')
-    # Behind all candidates, the others count down from the largest distance.
-    rest = 1 - distances.max() - 1e-6 * np.arange(1, len(ids) - count + 1)
-    ranked = np.concatenate([1 - distances[order], rest]).astype(np.float32)
-    return ranked, np.concatenate([ids[:count][order], ids[count:]])
-
-
-def _augmented(index: 'Index', n: int, alpha: float) -> FaissStore:
-    """The index with each vector drawn to its neighbours; kept until the index changes."""
-    storage = index.storage
-    key = (index.state['generation'], n, alpha)
-    if key not in index.augmented:
-        store = FaissStore(index.dims)
-        for ids, vectors in storage.blocks():
-            for start in range(0, len(ids), BLOCK):
-                own, some = ids[start : start + BLOCK], vectors[start : start + BLOCK]
-                scores, near = storage.search(some, n + 1)
-                good = (near >= 0) & (near != own[:, None])
-                store.add(
-                    augment_gallery(some, *_first(storage, near, scores, good, n), alpha), own
-                )
-        index.augmented = {key: store}  # one at a time: it is as large as the index
-    return index.augmented[key]
+    if nprobe is None:
+        return
+    if not re.search('IVF|IMI|SCANN', factory or ''):
+        kind = f'made with factory={factory!r}' if factory else 'an exact index'
+        raise ValueError(f'nprobe={nprobe} is of an IVF index, this is {kind}: leave it out')
+    if nprobe < 1:
+        raise ValueError(f'nprobe must be positive, got {nprobe}')
 
 
 def hits(

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from mmcv.transforms import Compose
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -24,7 +23,7 @@ from dva_mm.config import load_config
 from dva_mm.engine.publish import load_adapter
 
 from .hub import PREFIX, download
-from .images import as_images, chunks, load_batches, name_of
+from .images import as_images, chunks, dataset_batches, load_batches, name_of
 from .source import absolute_source, config_of, find_weights, fingerprint
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -216,7 +215,8 @@ class Retriever:
         """Embed images batch by batch; see :meth:`encode`. Nothing is raised or logged."""
         images = as_images(images)
         if isinstance(images, Dataset):
-            yield from self._stream_dataset(images, batch_size, workers, flip)
+            for batch in dataset_batches(images, batch_size, workers):
+                yield Embedded(batch.rows, self._embed(batch.pixels, flip), [])
             return
         lists = [(0, images)] if isinstance(images, Sequence) else chunks(images)
         for start, some in lists:
@@ -226,24 +226,6 @@ class Retriever:
                 rows = [start + row for row in batch.rows]
                 failures = [(start + row, reason) for row, reason in batch.failures]
                 yield Embedded(rows, self._embed(batch.pixels, flip), failures)
-
-    def _stream_dataset(
-        self, dataset: Dataset, batch_size: int, workers: int, flip: bool
-    ) -> Iterator[Embedded]:
-        loader = Runner.build_dataloader(
-            dict(
-                dataset=dataset,
-                batch_size=batch_size,
-                num_workers=workers,
-                sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-                collate_fn=dict(type='default_collate'),
-            )
-        )
-        start = 0
-        for batch in loader:
-            pixels = batch['inputs']
-            yield Embedded(list(range(start, start + len(pixels))), self._embed(pixels, flip), [])
-            start += len(pixels)
 
     @torch.inference_mode()
     def _embed(self, pixels: Tensor | None, flip: bool) -> np.ndarray:

@@ -1,30 +1,37 @@
 """The commands ``dva-mm index`` and ``dva-mm search``."""
 
 import argparse
-import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dva_mm.files import check_writable, replace_atomically
+from dva_mm.files import check_writable
 
-from .arguments import add_model, number, pair, positive, printable, values
-from .items import IndexBusyError
-
-if TYPE_CHECKING:
-    from .queries import Hit
-    from .retriever import Retriever
+from .arguments import (
+    OUT,
+    add_model,
+    add_where,
+    guarded,
+    load_options,
+    load_retriever,
+    number,
+    pair,
+    positive,
+    printable,
+    read_where,
+)
+from .output import print_failures, print_hits, print_json, shown_hit, write_pages
 
 INDEX = """\
 Index a folder of images; no labels are needed. The same command goes on where it was stopped, and
 brings the index up to date later, when --sync does without --model."""
 SEARCH = """\
 Find the images of an index that are most like each query."""
-_WrongArgument = argparse.ArgumentTypeError
-OUT = 'folder of the index; or milvus:FILE.db, or http://HOST:19530 of a Milvus server'
 
 
 def index_main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +66,8 @@ def index_main(argv: Sequence[str] | None = None) -> int:
         parser.error('--sync keeps --factory, --flip and --labels as the index was made with them')
     if not args.sync and not args.model:
         parser.error('--model is needed, or --sync for an index that exists')
-    return _guarded(parser, _index, args)
+    with _stoppable():
+        return guarded(parser, _index, args)
 
 
 def _index(args: argparse.Namespace) -> int:
@@ -72,139 +80,34 @@ def _index(args: argparse.Namespace) -> int:
     if args.sync:
         index = Index.open(args.out)
         if args.model:
-            index.use(_retriever(args))
+            index.use(load_retriever(args))
         else:
-            index.load_options = _load_options(args)
+            index.load_options = load_options(args)
         index.sync(args.folder, **options)
     else:
         made_with = dict(factory=args.factory, flip=args.flip, labels=args.labels)
-        index = Index.build(_retriever(args), args.folder, args.out, **made_with, **options)
+        index = Index.build(load_retriever(args), args.folder, args.out, **made_with, **options)
     change = index.last_change
     if change is None:  # not the first process
         return 0
     print(f'{printable(index)}: {change}')
-    if change.failures:
-        print(f'{len(change.failures):,} cannot be read, and are left out:', file=sys.stderr)
-        for name, reason in change.failures:
-            print(f'  {printable(name)}: {printable(reason)}', file=sys.stderr)
+    print_failures(change.failures, 'and are left out')
     return 1 if change.failures else 0
 
 
-def search_main(argv: Sequence[str] | None = None) -> int:
-    """Search an index by pictures, and print the hits.
-
-    Args:
-        argv: The arguments; see ``dva-mm search -h``. Defaults to None: the command line's.
-
-    Returns:
-        Exit status, 0.
-
-    Raises:
-        SystemExit: 2 after a user's mistake, which is printed.
-    """
-    usage = 'dva-mm search INDEX QUERY [QUERY ...] [options]'  # lists of values come last
-    parser = argparse.ArgumentParser('dva-mm search', usage, SEARCH)
-    parser.add_argument('index', help=OUT)
-    parser.add_argument('queries', nargs='+', help='image files')
-    add_model(parser, 'another place of the model that the index was made with')
-    parser.add_argument('-k', type=positive, default=10, help='hits a query; 10')
-    parser.add_argument(
-        '--where',
-        nargs='+',
-        type=pair,
-        action='extend',
-        metavar='NAME=VALUE',
-        help='only images with this label, or value of the metadata; several of one NAME: any',
-    )
-    parser.add_argument('--min-score', type=float, help='leave out hits of a lower cosine')
-    parser.add_argument('--exclude-self', action='store_true', help="leave out the query's file")
-    parser.add_argument('--exact', action='store_true', help='of an approximate index too')
-    parser.add_argument('--nprobe', type=positive, help='lists of an IVF index to look into')
-    parser.add_argument(
-        '--rerank',
-        nargs='+',
-        metavar=('TYPE', 'OPTION=VALUE'),
-        help='rank better: AQE, DBA or KReciprocal, such as --rerank AQE n=10 alpha=3',
-    )
-    parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument('--html', help='write a page with the pictures')
-    return _guarded(parser, _search, parser.parse_args(argv))
-
-
-def _search(args: argparse.Namespace) -> int:
-    if missing := [query for query in args.queries if not os.path.isfile(query)]:
-        raise FileNotFoundError(f'there is no image {missing[0]}')
-    where: dict[str, list] = {}
-    for name, value in args.where or ():
-        where.setdefault(name, []).extend(values(name, value))
-    rerank = None
-    if args.rerank:
-        kind, *pairs = args.rerank
-        rerank = dict(type=kind, **{n: number(v) for n, v in map(pair, pairs)})
-    page = check_writable(args.html, '--html') if args.html else None
-    from dva_mm.evaluation.rerank import check_rerank
-
-    from .index import Index
-
-    check_rerank(rerank)
-    options = dict(exclude_self=args.exclude_self, min_score=args.min_score, exact=args.exact)
-    options |= dict(nprobe=args.nprobe, rerank=rerank)
-    with redirect_stdout(sys.stderr):  # what loading a model says is no answer
-        index = Index.open(args.index)
-        if args.model:
-            index.use(_retriever(args))
-        else:
-            index.load_options = _load_options(args)
-        answers = index.search(args.queries, args.k, where or None, **options)
-        index.close()
-    if args.json:
-        shown = [
-            dict(query=query, hits=[hit._asdict() for hit in hits])
-            for query, hits in zip(args.queries, answers, strict=True)
-        ]
-        print(json.dumps(shown, indent=1))
-    else:
-        for query, hits in zip(args.queries, answers, strict=True):
-            _print_hits(query, hits)
-    if page:
-        _write_page(page, args.queries, answers)
-    return 0
-
-
-def _print_hits(query: str, hits: list['Hit']) -> None:
-    print(printable(query))
-    for hit in hits:
-        label = '' if hit.label is None else f'  [{printable(hit.label)}]'
-        name = f'item {hit.id}' if hit.path is None else printable(hit.path)
-        print(f'{hit.rank:4d}  {hit.score:.4f}  {name}{label}')
-
-
-def _write_page(page: Path, queries: list[str], answers: list[list['Hit']]) -> None:
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop the work as Ctrl-C does: what is embedded is kept."""
+    old = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # nohup's is left alone
+                old[number] = signal.signal(number, signal.default_int_handler)
     try:
-        from dva_mm.visualization.page import hits_page
-    except ImportError as error:
-        raise ValueError(f'--html needs dva_mm.visualization.page: {error}') from error
-    for place, (query, hits) in enumerate(zip(queries, answers, strict=True), 1):
-        file = page if len(queries) == 1 else page.with_stem(f'{page.stem}-{place}')
-        with replace_atomically(file) as partial:
-            partial.write_text(hits_page(query, hits), encoding='utf-8')
-        print(f'page: {printable(file)}', file=sys.stderr)
-
-
-def _load_options(args: argparse.Namespace) -> dict[str, Any]:
-    device = args.device
-    if device is None and 'LOCAL_RANK' in os.environ:
-        import torch
-
-        if torch.cuda.is_available():
-            device = f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
-    return dict(device=device, precision=args.precision, compile=args.compile)
-
-
-def _retriever(args: argparse.Namespace) -> 'Retriever':
-    from .retriever import Retriever
-
-    return Retriever.load(args.model, args.checkpoint, args.pretrained, **_load_options(args))
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def _start_processes() -> bool:
@@ -220,8 +123,81 @@ def _start_processes() -> bool:
     return True
 
 
-def _guarded(parser: argparse.ArgumentParser, work: Any, args: argparse.Namespace) -> int:
-    try:
-        return work(args)
-    except (ValueError, FileNotFoundError, ImportError, IndexBusyError, _WrongArgument) as error:
-        parser.exit(2, f'error: {printable(error)}\n')
+def search_main(argv: Sequence[str] | None = None) -> int:
+    """Search an index by pictures, and print the hits.
+
+    Args:
+        argv: The arguments; see ``dva-mm search -h``. Defaults to None: the command line's.
+
+    Returns:
+        Exit status: 0; 1 if a query could not be read.
+
+    Raises:
+        SystemExit: 2 after a user's mistake, which is printed.
+    """
+    usage = 'dva-mm search INDEX QUERY [QUERY ...] [options]'  # lists of values come last
+    parser = argparse.ArgumentParser('dva-mm search', usage, SEARCH)
+    parser.add_argument('index', help=OUT)
+    parser.add_argument('queries', nargs='+', help='image files')
+    add_model(parser, 'another place of the model that the index was made with')
+    parser.add_argument('-k', type=positive, default=10, help='hits a query; 10')
+    text = 'only images with this label, or value of the metadata; several of one NAME: any'
+    add_where(parser, text)
+    parser.add_argument('--min-score', type=float, help='leave out hits of a lower score')
+    parser.add_argument('--exclude-self', action='store_true', help="leave out the query's file")
+    parser.add_argument('--exact', action='store_true', help='of an approximate index too')
+    parser.add_argument('--nprobe', type=positive, help='lists of an IVF index to look into')
+    parser.add_argument(
+        '--rerank',
+        nargs='+',
+        metavar=('TYPE', 'OPTION=VALUE'),
+        help='rank better: AQE, DBA or KReciprocal, such as --rerank AQE n=10 alpha=3',
+    )
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.add_argument('--html', help='write a page with the pictures')
+    return guarded(parser, _search, parser.parse_args(argv))
+
+
+def _search(args: argparse.Namespace) -> int:
+    if not any(map(os.path.isfile, args.queries)):
+        raise FileNotFoundError(f'there is no image {args.queries[0]}')
+    rerank = None
+    if args.rerank:
+        kind, *pairs = args.rerank
+        rerank = dict(type=kind, **{n: number(v) for n, v in map(pair, pairs)})
+    page = check_writable(args.html, '--html') if args.html else None
+    from dva_mm.evaluation.rerank import check_rerank
+
+    from .index import Index
+    from .queries import check_nprobe
+
+    check_rerank(rerank)
+    options = dict(exclude_self=args.exclude_self, min_score=args.min_score, exact=args.exact)
+    options |= dict(nprobe=args.nprobe, rerank=rerank)
+    with redirect_stdout(sys.stderr):  # what loading a model says is no answer
+        index = Index.open(args.index)
+        where = read_where(index, args.where)
+        check_nprobe(index.state['factory'], args.nprobe)
+        if args.model:
+            index.use(load_retriever(args))
+        else:
+            index.load_options = load_options(args)
+        unreadable: list[tuple[int, str]] = []
+        options['unreadable'] = unreadable
+        answers = index.search(args.queries, args.k, where, **options)
+        index.close()
+    reasons = dict(unreadable)
+    pairs = list(zip(args.queries, answers, strict=True))
+    if args.json:
+        shown = []
+        for place, (query, hits) in enumerate(pairs):
+            error = dict(error=reasons[place]) if place in reasons else {}
+            shown.append(dict(query=query, hits=list(map(shown_hit, hits)), **error))
+        print_json(shown)
+    answered = [pair for place, pair in enumerate(pairs) if place not in reasons]
+    for query, hits in () if args.json else answered:
+        print_hits(query, hits)
+    if page and answered:
+        write_pages(page, answered)
+    print_failures([(args.queries[place], reason) for place, reason in unreadable])
+    return 1 if unreadable else 0

@@ -8,6 +8,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -21,7 +22,7 @@ from dva_mm.files import replace_atomically
 
 from .images import chunks
 from .items import Item, absolute
-from .retriever import Retriever
+from .retriever import Embedded, Retriever
 
 SHARD = 4096
 """Images of a shard."""
@@ -132,6 +133,8 @@ def extract(
         batch_size, workers, flip: See :meth:`Retriever.encode`.
         progress: Show a progress bar. Defaults to True.
 
+    An interrupt, or any error, writes what is embedded before it goes on.
+
     Returns:
         The entries that could be read with the places of their vectors, in the order given; the
         others with the reason.
@@ -150,26 +153,32 @@ def extract(
                 else:
                     kept.append((number, entry, place))
             bar.update(len(some) - len(pending))
-            rows: list[tuple[int, Entry]] = []
-            parts: list[np.ndarray] = []
+            batches: list[Embedded] = []
             images = [entry.image for _, entry in pending]
-            for batch in retriever.stream(images, batch_size, workers, flip):
-                rows += [pending[row] for row in batch.rows]
-                parts.append(batch.embeddings)
-                failures += [(pending[row][1], reason) for row, reason in batch.failures]
-                bar.update(len(batch.rows) + len(batch.failures))
-                if len(rows) >= SHARD:
-                    kept += _write_shard(staging, rows, parts)
-                    rows, parts = [], []
-            if rows:
-                kept += _write_shard(staging, rows, parts)
+            try:
+                for batch in retriever.stream(images, batch_size, workers, flip):
+                    batches.append(batch)
+                    failures += [(pending[row][1], reason) for row, reason in batch.failures]
+                    bar.update(len(batch.rows) + len(batch.failures))
+                    if sum(len(batch.rows) for batch in batches) >= SHARD:
+                        kept += _write_shard(staging, pending, batches)
+                        batches = []
+            except BaseException:
+                with suppress(OSError):  # a full disk, which the first error says
+                    _write_shard(staging, pending, batches)
+                raise
+            kept += _write_shard(staging, pending, batches)
     return [(entry, place) for _, entry, place in sorted(kept, key=lambda one: one[0])], failures
 
 
 def _write_shard(
-    staging: Staging, rows: list[tuple[int, Entry]], parts: list[np.ndarray]
+    staging: Staging, pending: list[tuple[int, Entry]], batches: list[Embedded]
 ) -> list[tuple[int, Entry, Place]]:
-    places = staging.write([entry for _, entry in rows], np.concatenate(parts))
+    rows = [pending[row] for batch in batches for row in batch.rows]
+    if not rows:
+        return []
+    vectors = np.concatenate([batch.embeddings for batch in batches])
+    places = staging.write([entry for _, entry in rows], vectors)
     return [(number, entry, place) for (number, entry), place in zip(rows, places, strict=True)]
 
 

@@ -9,7 +9,7 @@ from dva_mm.files import replace_atomically
 
 from .retriever import Retriever
 
-FORMAT, VERSION, STATE = 'dva_mm index', 2, 'index.json'
+FORMAT, VERSION, STATE = 'dva_mm index', 3, 'index.json'
 
 
 def new_state(retriever: Retriever, factory: str | None, flip: bool, labels: Any) -> dict[str, Any]:

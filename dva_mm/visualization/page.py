@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ def make_page(title: str, sections: Sequence[Section]) -> str:
 
 
 def ranking_section(
-    images: Sequence[Shown],
+    images: Sequence[Shown] | Mapping[int, Shown],
     queries: Sequence[int],
     answers: Sequence[Answers],
     ks: Sequence[int] = (1, 2, 4, 8),
@@ -68,7 +68,8 @@ def ranking_section(
     """Queries with their answers, right and wrong told apart, filters, classes and confusions.
 
     Args:
-        images: Queries and gallery; those that nothing shows get no thumbnail.
+        images: Queries and gallery, by place; those that nothing shows get no thumbnail, and may
+            be missing.
         queries: Places of the Q queries among them.
         answers: One entry a model, the one of interest last.
         ks: Cut-offs of the Recall@K. Defaults to (1, 2, 4, 8).

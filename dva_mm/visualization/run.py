@@ -1,16 +1,18 @@
 """What the command ``show`` runs: arguments -> sections -> one page."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .arguments import parse_arguments
-from .embedding_map import embedding_map
+from .embedding_map import LIMIT, embedding_map
 from .shown import common_folder, relative, sample
 
 if TYPE_CHECKING:
-    from .page import Section
+    from .page import Section, Shown
 
 SIZE_LIMIT = 50e6
 
@@ -66,43 +68,56 @@ def curves_sections(work_dirs: Sequence[str]) -> list['Section']:
 
 
 def index_sections(args: argparse.Namespace) -> list['Section']:
-    """The images of an index, each asking for the others.
+    """Images of an index, asking for the others; vectors are read block by block, and not held.
 
     Raises:
         FileNotFoundError: If there is no index.
         ValueError: If it holds fewer than two images.
     """
-    import numpy as np
-
     from dva_mm.retrieval import Index
 
     from .answers import find_answers
-    from .page import Shown, ranking_section
+    from .page import ranking_section
 
-    with Index.open(args.index) as index:
+    with Index.open(args.index, mmap=True) as index:
         if len(index) < 2:
             raise ValueError(f'{args.index} holds {len(index)} images: there is nothing to find')
-        blocks = list(index.storage.blocks())
-        ids = np.concatenate([ids for ids, _ in blocks]).tolist()
-        vectors = np.concatenate([vectors for _, vectors in blocks])
-        items = index.storage.items(ids)
-    items = [items[number] for number in ids]
-    folder = common_folder([item.path for item in items if item.path])
-    images = [
-        Shown(item.path, relative(item.path, folder) or f'image {item.id}', item.label)
-        for item in items
-    ]
-    classes = sorted({item.label for item in items if item.label is not None})
-    number = {name: place for place, name in enumerate(classes)}
-    labels = [number.get(item.label, -1) for item in items]
-    chosen = sample(len(items), args.queries, args.seed)
-    answers = find_answers(
-        'found', vectors[chosen], vectors, [labels[i] for i in chosen], labels, args.topk, chosen
-    )
-    text = f'{len(items):,} images of {args.index}; {len(chosen):,} of them ask for the others.'
-    sections = [
-        ranking_section(images, chosen, [answers], title='Images and their like', text=text)
-    ]
-    if args.map:
-        sections.append(embedding_map(images, vectors, args.seed))
+        storage = index.storage
+        labels = storage.labels()
+        ids = np.array(list(labels))
+        number = {name: place for place, name in enumerate(sorted({*labels.values()} - {None}))}
+        classes = np.array([number.get(label, -1) for label in labels.values()])
+        chosen = sample(len(ids), args.queries, args.seed)
+
+        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for some, vectors in storage.blocks():
+                yield np.searchsorted(ids, some), vectors
+
+        own = classes[chosen]
+        vectors = storage.vectors(ids[chosen])
+        answers = find_answers('found', vectors, blocks, own, classes, args.topk, chosen)
+        used = {*chosen, *(place for hits in answers.hits for place in hits)}
+        images = _shown(storage, ids, sorted(used))
+        text = f'{len(ids):,} images of {args.index}; {len(chosen):,} of them ask for the others.'
+        sections = [
+            ranking_section(images, chosen, [answers], title='Images and their like', text=text)
+        ]
+        if args.map:
+            points = sample(len(ids), LIMIT, args.seed)
+            images = list(_shown(storage, ids, points).values())
+            vectors = storage.vectors(ids[points])
+            sections.append(embedding_map(images, vectors, args.seed, total=len(ids)))
     return sections
+
+
+def _shown(storage: Any, ids: np.ndarray, places: list[int]) -> dict[int, 'Shown']:
+    """The images at some places of an index."""
+    from .page import Shown
+
+    found = storage.items(ids[places])
+    items = {place: found[int(ids[place])] for place in places}
+    folder = common_folder([item.path for item in items.values() if item.path])
+    return {
+        place: Shown(item.path, relative(item.path, folder) or f'image {item.id}', item.label)
+        for place, item in items.items()
+    }

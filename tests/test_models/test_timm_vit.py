@@ -221,6 +221,6 @@ def test_the_hub_is_left_to_timm_and_named_where_it_fails(monkeypatch, tiny_vit,
     monkeypatch.setattr(timm_vit.timm, 'create_model', create)
     assert build(arch, True).encoder_info()['name'] == arch
     online = False
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(FileNotFoundError) as caught:
         build(arch, True)
     assert all(word in str(caught.value) for word in ['OSError', 'unreachable', *words])

@@ -7,12 +7,14 @@ import threading
 import time
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from photos import write_photos
 from tiny_data import picture
 from tqdm import tqdm
 
+from dva_mm.__main__ import main
 from dva_mm.retrieval import Index
 from dva_mm.retrieval import staging as staging_module
 
@@ -74,7 +76,7 @@ def test_kills_at_random_moments_leave_the_index_whole(retriever, tmp_path, monk
     assert not (out / 'staging').exists()
 
 
-def test_a_killed_build_goes_on_where_it_stopped(retriever, tmp_path, monkeypatch):
+def test_an_interrupted_build_goes_on_where_it_stopped(retriever, tmp_path, monkeypatch):
     monkeypatch.setattr(staging_module, 'SHARD', 4)
     photos, out = write_photos(tmp_path / 'photos', 20), tmp_path / 'a.index'
     embedded = []
@@ -94,11 +96,11 @@ def test_a_killed_build_goes_on_where_it_stopped(retriever, tmp_path, monkeypatc
         patch.setattr(type(retriever), 'stream', watch(9))
         Index.build(retriever, photos, out, workers=0)
     assert len(Index.open(out)) == 0
-    first = embedded[:8]  # two whole shards
+    first = embedded[:9]  # two whole shards, and the third's first
     embedded.clear()
     monkeypatch.setattr(type(retriever), 'stream', watch(None))
     index = Index.build(retriever, photos, out, workers=0)
-    assert len(index) == 20 and len(embedded) == 12 and not set(first) & set(embedded)
+    assert len(index) == 20 and len(embedded) == 11 and not set(first) & set(embedded)
     straight = Index.build(retriever, photos, tmp_path / 'b.index', workers=0)
     for number in range(20):  # in the same order, too
         assert index.search(number, k=3) == straight.search(number, k=3)
@@ -146,3 +148,49 @@ def test_a_full_disk_leaves_the_old_index(retriever, photos, tmp_path, limit):
     assert len(check_whole(retriever, out)) == 12
     assert Index.open(out, retriever).sync(photos, workers=0).added == 60
     check_whole(retriever, out)
+
+
+@pytest.mark.parametrize('signal_number', [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_stops_the_command_which_keeps_what_is_embedded(
+    published, retriever, photos, tmp_path, monkeypatch, signal_number
+):
+    out, seen = tmp_path / 'a.index', FORK.Value('i', 0)
+    stream = type(retriever).stream
+
+    def slow(self, images, batch_size, *args):
+        for batch in stream(self, images, 1, *args):
+            seen.value += 1
+            yield batch
+            time.sleep(60 if seen.value == 7 else 0)
+
+    arguments = [str(photos), '--model', str(published[0]), '--out', str(out), '--workers', '0']
+
+    def run():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        monkeypatch.setattr(type(retriever), 'stream', slow)
+        os._exit(main(['index', *arguments, '--device', 'cpu']))
+
+    process = in_child(run)
+    while seen.value < 7:
+        assert process.is_alive()
+        time.sleep(0.05)
+    time.sleep(0.2)
+    os.kill(process.pid, signal_number)
+    process.join()
+    assert process.exitcode == 130 and len(Index.open(out)) == 0
+    staged = [np.load(file) for file in (out / 'staging').glob('*.npy')]
+    assert sum(map(len, staged)) == 7
+    assert main(['index', *arguments, '--device', 'cpu']) == 0
+    assert len(Index.open(out)) == 12
+
+
+def test_a_full_disk_is_the_error_that_is_told(retriever, photos, tmp_path, monkeypatch):
+    reasons = iter(['disk full', 'again', 'again'])
+
+    def fail(*args):
+        raise OSError(next(reasons))
+
+    monkeypatch.setattr(staging_module.Staging, 'write', fail)
+    monkeypatch.setattr(staging_module, 'SHARD', 4)
+    with pytest.raises(OSError, match='disk full'):
+        Index.build(retriever, photos, tmp_path / 'a.index', workers=0)

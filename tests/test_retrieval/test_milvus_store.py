@@ -42,6 +42,7 @@ def assert_same(ours, theirs):
 
 
 @needs_milvus
+@pytest.mark.filterwarnings('ignore:.*none')
 def test_hits_are_those_of_the_folder(both, photos):
     folder, milvus = both
     assert len(milvus) == 13 and 'a.db' in repr(milvus)
@@ -69,6 +70,7 @@ def test_hits_are_those_of_the_folder(both, photos):
 
 
 @needs_milvus
+@pytest.mark.filterwarnings('ignore:.*shelf 7')
 def test_sync_remove_and_add(both, photos, tmp_path, retriever):
     folder, milvus = both
     files = sorted(photos.rglob('0*.png'))
@@ -86,8 +88,16 @@ def test_sync_remove_and_add(both, photos, tmp_path, retriever):
         more = [dict(shelf=i % 2, note="it's", price=0.5) for i in range(3)]
         images = [picture(i, 8)[0] for i in range(3)]
         index.add(images, labels=['a', 'b', None], metadata=more, workers=0)
-    for where in (dict(shelf=1), dict(shelf=[0, 1], note="it's"), dict(price=0.5), dict(absent=1)):
+    for where in (dict(shelf=1), dict(shelf=[0, 1], note="it's"), dict(price=0.5), dict(shelf=7)):
         assert_same(milvus.search(images[0], where=where), folder.search(images[0], where=where))
+        with pytest.raises(ValueError, match='shelf'):
+            milvus.search(images[0], where=dict(shelv=1))
+    files[1] = files[1].rename(photos / 'moved.png')
+    for index in both:
+        number = index.search(files[4], k=1)[0].id
+        assert index.sync(photos, workers=0).moved == 1
+        assert index.search(files[1], k=1)[0].path == str(files[1])
+        assert index.search(files[4], k=1)[0].id == number
     milvus.close()
     with Index.open(f'milvus:{tmp_path}/a.db', retriever) as again:
         assert_same(again.search(files[1], k=20), folder.search(files[1], k=20))
@@ -103,13 +113,13 @@ def test_a_change_that_is_cut_short_goes_on(both, photos, monkeypatch):
         cv2.imwrite(str(photos / f'new{number}.png'), picture(1, 70 + number)[0])
     blocks = MilvusStorage.commit
 
-    def stop_after_one(self, found, gone):
+    def stop_after_one(self, found, gone, moved):
         def cut():
             for entries, vectors in found:
                 yield entries[:2], vectors[:2]
                 raise KeyboardInterrupt
 
-        blocks(self, cut(), gone)
+        blocks(self, cut(), gone, moved)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(MilvusStorage, 'commit', stop_after_one)

@@ -69,6 +69,7 @@ def test_k_reciprocal_re_ranks_the_candidates_alone(index):
     assert index.search(4, k=3, exclude_self=True, rerank=options) == hits[:3]
 
 
+@pytest.mark.filterwarnings('ignore:.*absent')
 @pytest.mark.parametrize('kind', RERANK)
 def test_an_empty_search_stays_empty(index, kind):
     assert index.search(4, rerank=dict(type=kind), where=dict(label='absent')) == []
@@ -93,3 +94,13 @@ def test_wrong_options_are_named(rerank, named):
     with pytest.raises(ValueError) as error:
         check_rerank(rerank)
     assert named in str(error.value)
+
+
+@pytest.mark.parametrize('rerank', [None, *RERANK])
+def test_min_score_is_of_the_score_that_is_ranked_by(index, rerank):
+    hits = index.search(4, k=12, rerank=rerank)
+    scores = [hit.score for hit in hits]
+    assert len(set(scores)) == 12
+    assert index.search(4, k=12, rerank=rerank, min_score=scores[5]) == hits[:6]
+    cosines = {hit.id: hit.score for hit in index.search(4, k=12)}
+    assert (scores == [cosines[hit.id] for hit in hits]) == (rerank is None)

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from urllib.parse import unquote_to_bytes
 
 import cv2
 import numpy as np
@@ -128,6 +129,10 @@ def test_mistakes_end_with_status_2(index, published, photos, tmp_path, capsys):
         (search_main, [str(index), str(tmp_path / 'absent.png')], 'absent.png'),
         (search_main, [str(index), file, '-k', '0'], '0'),
         (search_main, [str(index), file, '--where', 'rose'], 'rose'),
+        (search_main, [str(index), file, '--where', 'label=clas_1'], 'class_1'),
+        (search_main, [str(index), file, '--where', 'label=class_1', 'label=x'], "'x'"),
+        (search_main, [str(index), file, '--where', 'shelf=1'], 'shelf'),
+        (search_main, [str(index), file, '--nprobe', '4'], 'nprobe'),
         (search_main, [str(index), file, '--rerank', 'AQEE'], 'AQE'),
         (search_main, [str(index), file, '--rerank', 'AQE', 'm=3'], "'m'"),
         (search_main, [str(index), file, '--rerank', 'AQE', 'n'], "'n'"),
@@ -178,3 +183,51 @@ def test_flip_and_doors(published, photos, tmp_path):
     file = str(next(photos.rglob('*.png')))
     command = [sys.executable, f'{door}/search.py', str(out), file, '-k', '1']
     assert '1.0000' in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_of_several_queries_those_that_can_be_read_are_answered(index, photos, tmp_path, capsys):
+    good = sorted(map(str, photos.rglob('*.png')))[:2]
+    bad, absent = str(tmp_path / 'bad.png'), str(tmp_path / 'absent.png')
+    (tmp_path / 'bad.png').write_text('no image')
+    capsys.readouterr()
+    queries, page = [good[0], bad, absent, good[1]], tmp_path / 'hits.html'
+    assert search_main([str(index), *queries, '-k', '2', '--html', str(page)]) == 1
+    output = capsys.readouterr()
+    assert [line for line in output.out.splitlines() if line in queries] == good
+    assert [line.split(':')[0].strip() for line in output.err.splitlines()[-2:]] == [bad, absent]
+    names = sorted(file.name for file in tmp_path.glob('hits*'))
+    assert (
+        names == ['hits-1.html', 'hits-2.html'] and good[1] in page.with_stem('hits-2').read_text()
+    )
+    assert search_main([str(index), *queries, '-k', '2', '--json']) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [len(answer['hits']) for answer in found] == [2, 0, 0, 2]
+    assert ['error' in answer for answer in found] == [False, True, True, False]
+    assert search_main([str(index), bad]) == 1
+
+
+def test_json_of_any_name_is_text(index, photos, capfd):
+    name = os.fsdecode(b'na\xc3\xafve \xff.png')
+    file = str(shutil.copy(photos / 'class_0/000.png', photos / name))
+    assert index_main([str(photos), '--out', str(index), '--sync', '--workers', '0']) == 0
+    capfd.readouterr()
+    assert search_main([str(index), file, '-k', '2', '--json']) == 0
+    (answer,) = json.loads(capfd.readouterr().out)
+    json.dumps(answer, ensure_ascii=False).encode()  # no lone surrogate is left
+    by_name = {hit['path']: hit for hit in answer['hits']}
+    hit = by_name[file.encode(errors='backslashreplace').decode()]
+    assert os.fsdecode(unquote_to_bytes(hit['uri'].removeprefix('file://'))) == file
+    assert 'uri' not in by_name[str(photos / 'class_0/000.png')]
+
+
+def test_missing_weights_of_the_hub_end_with_status_2(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('HF_ENDPOINT', 'http://127.0.0.1:9')
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
+    out = ['--out', str(tmp_path / 'a.index')]
+    with pytest.raises(SystemExit) as stop:
+        index_main([str(photos), '--model', 'dva_mm::dva_deit_tiny_folder.py', *out])
+    assert stop.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]
+    assert '--pretrained' in line

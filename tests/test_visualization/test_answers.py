@@ -20,15 +20,23 @@ def by_hand(query, label, gallery, labels, own):
     return order, min(ranks, default=None)
 
 
+def in_blocks(gallery):
+    """The gallery in unequal blocks, out of order."""
+    order = np.random.default_rng(3).permutation(len(gallery))
+    return lambda: ((places, gallery[places]) for places in np.split(order, [3, 20, 37]))
+
+
+@pytest.mark.parametrize('blocks', [False, True])
 @pytest.mark.parametrize('among', [True, False])
-def test_answers_are_a_full_sort(among, monkeypatch):
+def test_answers_are_a_full_sort(among, blocks, monkeypatch):
     monkeypatch.setattr(module, 'BLOCK', 7)
     gallery = unit(40, seed=0)
     labels = np.random.default_rng(1).integers(-1, 9, 40)
     labels[3] = 20  # alone in its class
     queries, asked = (gallery, labels) if among else (unit(9, seed=2), np.arange(9) - 1)
     own = list(range(40)) if among else None
-    found = find_answers('x', queries, gallery, asked, labels, k=5, own=own)
+    given = in_blocks(gallery) if blocks else gallery
+    found = find_answers('x', queries, given, asked, labels, k=5, own=own)
     for place, query in enumerate(queries):
         mine = place if among else None
         order, first = by_hand(query, asked[place], gallery, labels, mine)

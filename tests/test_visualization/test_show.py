@@ -148,6 +148,33 @@ def test_the_images_of_an_index_ask_for_one_another(lab, labels, tmp_path):
             assert [str(images / data['images'][hit][0]) for hit in hits] == expected
 
 
+def test_of_an_index_what_is_shown_is_read(lab, tmp_path, monkeypatch):
+    from dva_mm.retrieval.folder import FolderStorage
+
+    retriever = Retriever.load(lab / 'tiny.py', device='cpu')
+    out = tmp_path / 'photos.index'
+    with Index.build(retriever, lab / 'cub' / 'images', out, workers=0, labels='folder') as index:
+        index.remove(ids=[0, 7])
+        answers = {i: index.search(i, k=3, exclude_self=True) for i in index.storage.labels()}
+        paths = {item.path: i for i, item in index.storage.items(range(36)).items()}
+    read, vectors, items = [], FolderStorage.vectors, FolderStorage.items
+
+    def watch(work):
+        return lambda self, ids: read.append(len(ids)) or work(self, ids)
+
+    monkeypatch.setattr(FolderStorage, 'vectors', watch(vectors))
+    monkeypatch.setattr(FolderStorage, 'items', watch(items))
+    page = show(lab, '--index', out, '--topk', '3', '--queries', '4')
+    assert read[0] == 4 and read[1] <= 16 and len(read) == 2
+    (data,) = section_data(page)
+    shown = [
+        next(i for path, i in paths.items() if path.endswith(f'/{image[0]}'))
+        for image in data['images']
+    ]
+    for query, hits in zip(data['queries'], data['rows'][0]['hits'], strict=True):
+        assert [shown[hit] for hit in hits] == [hit.id for hit in answers[shown[query]]]
+
+
 @pytest.mark.parametrize(
     'arguments, error, named',
     [
