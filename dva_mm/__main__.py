@@ -24,6 +24,7 @@ COMMANDS = {
     'index': ('dva_mm.retrieval.run:index_main', 'make an index of photographs'),
     'search': ('dva_mm.retrieval.run:search_main', 'find the images most like a picture'),
     'show': ('dva_mm.visualization.run:main', 'write a page of ranked images, curves or maps'),
+    'serve': ('dva_mm.serve.run:main', 'serve a page that searches an index'),
     'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
 }
 """Name -> module:function, which takes the arguments, and a line of help."""
