@@ -35,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         ImportError: If Gradio is not installed.
     """
     args = _parser().parse_args(argv)
-    for name in ('rate', 'port'):
-        if getattr(args, name) < 0:
-            raise ValueError(f'--{name} must be 0 or more, got {getattr(args, name)}')
+    if args.rate < 0:
+        raise ValueError(f'--rate must be 0 or more, got {args.rate}')
+    if not 0 <= args.port < 2**16:
+        raise ValueError(f'--port must be 0 to 65535, got {args.port}')
     if importlib.util.find_spec('gradio') is None:
         raise ImportError('the web page needs Gradio: pip install "dva_mm[demo]"')
     listener = listen(args.host, args.port)
@@ -88,8 +89,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, 'strerror', None) or error
+    except OSError as error:
+        reason = error.strerror or error
         raise ValueError(
             f'--host {host} --port {port} cannot be served: {reason}; --port 0 takes a free one'
         ) from error
