@@ -161,7 +161,7 @@ async def _read_json(receive: Receive, most: int) -> dict[str, Any]:
             break
     try:
         value = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError('the request is no JSON') from error
     if not isinstance(value, dict):
         raise ValueError('the request is no object of JSON')
