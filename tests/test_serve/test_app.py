@@ -198,12 +198,27 @@ def test_visitors_at_once_get_their_own_answers(server, textures):
         assert [hit['id'] for hit in found['hits']] == [hit.id for hit in expected]
 
 
-def test_too_many_questions_are_refused(textures):
-    with served(textures, LIMITS._replace(rate=4, waiting=1)) as (address, _):
-        question = ('search', None, 0, None, None, 1)
-        with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: ask(address, *question), range(4)))
-        kinds = [kind for kind, _ in answers]
-        assert 'complete' in kinds and set(kinds) <= {'complete', 503}
-        status, text = ask(address, *question)
+def test_too_many_questions_are_refused(textures, monkeypatch):
+    begun, may_end, search = threading.Event(), threading.Event(), textures.search
+
+    def slow(*arguments):
+        begun.set()
+        assert may_end.wait(60)
+        return search(*arguments)
+
+    monkeypatch.setattr(textures, 'search', slow)
+    with (
+        served(textures, LIMITS._replace(rate=4, waiting=1)) as (address, _),
+        ThreadPoolExecutor(2) as pool,
+    ):
+        question = (address, 'search', None, 0, None, None, 1)
+        asked = [pool.submit(ask, *question)]
+        assert begun.wait(60)  # the model is busy
+        url, body = f'{address}/gradio_api/call/search', dict(data=question[2:])
+        assert httpx.post(url, json=body).status_code == 200  # one waits
+        assert httpx.post(url, json=body).status_code == 503
+        may_end.set()
+        assert [one.result()[0] for one in asked] == ['complete']
+        assert ask(*question)[0] == 'complete'
+        status, text = ask(*question)
         assert status == 429 and '4' in text

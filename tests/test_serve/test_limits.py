@@ -42,3 +42,11 @@ def test_addresses_do_not_share_and_few_are_remembered():
 def test_without_a_limit_all_pass():
     rate = Rate(0, clock=lambda: 0.0)
     assert {rate.wait('a') for _ in range(1000)} == {0}
+
+
+def test_an_idle_hour_saves_up_no_more_than_a_minute():
+    now = 0.0
+    rate = Rate(3, clock=lambda: now)
+    rate.wait('a')
+    now = 3600.0
+    assert [rate.wait('a') == 0 for _ in range(4)] == [True, True, True, False]
