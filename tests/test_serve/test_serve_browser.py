@@ -8,6 +8,9 @@ pytest.importorskip('gradio', reason='gradio is not installed')
 pytestmark = pytest.mark.skipif(bool(chromium.MISSING), reason=str(chromium.MISSING))
 
 
+MAPS = '#maps:not(.old) img'
+
+
 @pytest.fixture(scope='module')
 def driver(tmp_path_factory):
     driver = chromium.start(tmp_path_factory.mktemp('profile'))
@@ -69,6 +72,7 @@ class Page:
         """Drag a box, in shares of the picture, with the mouse."""
         from selenium.webdriver import ActionChains
 
+        self.wait_for(MAPS)  # until then the page still grows
         stage = self.all('#stage')[0]
         self.driver.execute_script('arguments[0].scrollIntoView()', stage)
         size = stage.size
@@ -99,7 +103,7 @@ def test_upload_box_map_click_through_and_back(page):
     assert page.texts('#hits .rank') == [f'{rank}.' for rank in range(1, 16)]
     scores = [float(score) for score in page.texts('#hits .score')]
     assert scores == sorted(scores, reverse=True)
-    page.wait_for('#maps img')
+    page.wait_for(MAPS)
 
     page.drag(0.52, 0.02, 0.98, 0.98)
     page.wait('object in the box')
@@ -109,7 +113,7 @@ def test_upload_box_map_click_through_and_back(page):
         "return ['left', 'top', 'width', 'height'].map(n => parseFloat(box.style[n]))"
     )
     assert box == pytest.approx([52, 2, 46, 96], abs=1.5)
-    page.wait_for('#maps img')
+    page.wait_for(MAPS)
     page.all('#whole')[0].click()
     page.wait('whole picture')
     assert not page.all('#box')[0].is_displayed()
@@ -132,17 +136,17 @@ def test_an_example_a_label_and_the_number_of_hits(page):
     page.wait('nearest')
     page.choose(0, 'green (5)')
     page.wait('nearest')
-    page.wait_for('#maps img')
+    page.wait_for(MAPS)
     assert {label for label, _ in page.hits()} == {'green'} and len(page.hits()) <= 5
     page.choose(0, 'all')
     page.wait('14 nearest')
     page.choose(1, '12')
     page.wait('12 nearest')
     assert len(page.hits()) == 12
-    page.wait_for('#maps img')
+    page.wait_for(MAPS)
     page.all('.why')[3].click()
     page.wait_for('.why[aria-pressed=true]')
-    page.wait_for('#maps img[alt="hit 4"]')
+    page.wait_for(f'{MAPS}[alt="hit 4"]')
     assert page.texts('.why[aria-pressed=true]') == ['why?']
 
 
@@ -204,7 +208,7 @@ def test_the_page_fits_its_window(page, width):
             'return [...document.querySelectorAll("#hits li")]'
             '.some(e => e.scrollWidth > e.clientWidth)'
         )
-        page.wait_for('#maps img')
+        page.wait_for(MAPS)
     finally:
         page.driver.execute_cdp_cmd('Emulation.clearDeviceMetricsOverride', {})
     assert wide <= width and not over

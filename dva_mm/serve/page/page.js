@@ -80,8 +80,7 @@ async function show(state) {
   const { picture, item, box, label, count } = state;
   const same = asked && asked.item === item && asked.picture?.path === picture?.path;
   tell('Searching …');
-  at('hits').classList.add('old');
-  at('maps').replaceChildren();
+  for (const id of ['hits', 'maps']) at(id).classList.add('old'); // the page keeps its height
   try {
     if (!same) {
       const shown = await ask('show', picture, item);
@@ -97,6 +96,7 @@ async function show(state) {
     if (mine !== turn) return;
     showHits(hits);
     if (hits.length && at('looks').open) look(hits[0]);
+    else at('maps').replaceChildren();
   } catch (error) {
     if (mine === turn) tell(error.message, true);
   }
@@ -145,7 +145,10 @@ function showHits(hits) {
 }
 
 async function look(hit) {
-  if (known.no_looks || !hit.picture) return;
+  if (known.no_looks || !hit.picture) {
+    at('maps').replaceChildren();
+    return;
+  }
   const mine = turn;
   for (const why of document.querySelectorAll('.why'))
     why.setAttribute('aria-pressed', why.dataset.hit === String(hit.id));
@@ -156,9 +159,12 @@ async function look(hit) {
     if (mine !== turn) return;
     const figure = (source, text) => make('figure', {}, make('img', { src: source, alt: text }), text);
     at('maps').replaceChildren(figure(maps.query, 'query'), figure(maps.hit, `hit ${hit.rank}`));
+    at('maps').classList.remove('old');
     at('look-text').textContent = LOOKS;
   } catch (error) {
-    if (mine === turn) at('look-text').textContent = error.message;
+    if (mine !== turn) return;
+    at('maps').replaceChildren();
+    at('look-text').textContent = error.message;
   }
 }
 
