@@ -29,6 +29,7 @@ COMMANDS = {
     'remove': ('dva_mm.retrieval.tend:remove_main', 'take images out of an index'),
     'export': ('dva_mm.export.run:main', 'write a model as one file: ONNX or torch.export'),
     'show': ('dva_mm.visualization.run:main', 'write a page of ranked images, curves or maps'),
+    'serve': ('dva_mm.serve.run:main', 'serve a page that searches an index'),
     'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
 }
 """Name -> module:function, which takes the arguments, and a line of help."""

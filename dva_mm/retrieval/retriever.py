@@ -82,6 +82,7 @@ class Retriever:
         self.pipeline = list(pipeline)
         transforms = [TRANSFORMS.build(dict(transform)) for transform in pipeline]
         self._load, self._transforms = Compose(transforms[:1]), Compose(transforms[1:])
+        self.pipeline = [dict(transform) for transform in pipeline]
         self.fingerprint = fingerprint(model, pipeline)
         encoder = model.backbone
         tuning = getattr(encoder, 'encoder_info', dict)().get('tuning') or {}

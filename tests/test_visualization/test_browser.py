@@ -1,11 +1,6 @@
-"""Pages in a real headless Chromium: no errors, filters, paging, names as text.
+"""Pages in a real headless Chromium: no errors, filters, paging, names as text."""
 
-Needs Debian's ``chromium`` and ``chromium-driver`` (or another Chrome with its driver on PATH) and
-selenium.
-"""
-
-import shutil
-
+import chromium
 import numpy as np
 import pytest
 from pages import BREAKOUT, HOSTILE, QUOTES, square, ten_queries
@@ -20,32 +15,12 @@ from dva_mm.visualization.page import (
     ranking_section,
 )
 
-selenium = pytest.importorskip('selenium', reason='selenium is not installed')
-BROWSER = next(
-    filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None
-)
-DRIVER = shutil.which('chromedriver')
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason='no chromium with chromedriver is installed'
-)
-ARGUMENTS = (
-    *('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'),
-    *('--disable-background-networking', '--disable-component-update', '--disable-sync'),
-    *('--disable-dev-shm-usage', '--window-size=1300,1000'),
-)
+pytestmark = pytest.mark.skipif(bool(chromium.MISSING), reason=str(chromium.MISSING))
 
 
 @pytest.fixture(scope='module')
 def driver(tmp_path_factory):
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-
-    options = ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in (*ARGUMENTS, f'--user-data-dir={tmp_path_factory.mktemp("profile")}'):
-        options.add_argument(argument)
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    driver = Chrome(options=options, service=Service(DRIVER))
+    driver = chromium.start(tmp_path_factory.mktemp('profile'))
     yield driver
     driver.quit()
 
@@ -67,9 +42,7 @@ def open_page(driver, tmp_path):
     # An alert would make this raise.
     assert driver.execute_script('return 1') == 1
     assert driver.get_log('browser') == []
-    sent = [row['message'] for row in driver.get_log('performance')]
-    sent = [message for message in sent if '"Network.requestWillBeSent"' in message]
-    assert not [message for message in sent if '"url":"http' in message]
+    assert chromium.requests(driver) == []
 
 
 class Page:
