@@ -6,8 +6,8 @@ model = dict(
         arch=dict(
             _delete_=True,
             type='VisionTransformer',
-            arch=dict(embed_dims=96, num_layers=6, num_heads=4, feedforward_channels=288),
-            patch_size=12,
+            arch=dict(embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=384),
+            patch_size=8,
         ),
         pretrained='{{ fileDirname }}/demo/vit_micro.safetensors',
         img_size=96,
@@ -39,7 +39,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **birds))
 test_dataloader = val_dataloader
-# So short a schedule wants larger steps.
+# So short a schedule wants larger steps. Settings were chosen on other species (docs/model_zoo.md).
 optim_wrapper = dict(
     optimizer=dict(lr=6e-3), paramwise_cfg=dict(custom_keys={'head.proxies': dict(lr_mult=2.0)})
 )

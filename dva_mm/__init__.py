@@ -8,7 +8,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 from .config import config_path, load_config
 
@@ -21,17 +21,25 @@ _WARNING = dict(action='ignore', message='Fail to import ``MultiScaleDeformableA
 
 
 def register() -> None:
-    """Import every module that registers classes in mmpretrain's registries.
+    """Register every class in mmpretrain's registries, and the configs in its list of models.
 
     >>> register()
     >>> from mmpretrain.registry import MODELS
     >>> MODELS.get('DVARetriever').__name__
     'DVARetriever'
+    >>> import mmpretrain
+    >>> mmpretrain.list_models('dva_demo')
+    ['dva_demo']
     """
     with warnings.catch_warnings():
         warnings.filterwarnings(**_WARNING)
         for name in _PARTS:
             import_module(f'.{name}', __name__)
+        from mmpretrain.apis import ModelHub
+
+        index = Path(config_path('dva_demo.py')).parents[1] / 'model-index.yml'
+        if not ModelHub.has('dva_demo'):
+            ModelHub.register_model_index(index)
 
 
 def _is_own_command() -> bool:

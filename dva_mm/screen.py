@@ -1,6 +1,9 @@
 """What of the log is shown on the screen; the file of a run has all of it."""
 
 import logging
+from typing import TextIO
+
+from tqdm import tqdm
 
 _NOISE = ('Distributed training is not used', '"FileClient"', '"HardDiskBackend"')
 
@@ -10,7 +13,31 @@ def quieten(logger: logging.Logger) -> logging.Logger:
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.addFilter(is_for_screen)
+            handler.setStream(AboveBars(handler.stream))
     return logger
+
+
+class AboveBars:
+    """A text stream that writes above tqdm's progress bars instead of into them.
+
+    Args:
+        stream: Where the text goes.
+
+    >>> import sys
+    >>> _ = AboveBars(sys.stdout).write('one line\\n')
+    one line
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        """Clear the bars, write the text, and draw the bars again."""
+        tqdm.write(text, file=self.stream, end='')
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self.stream.flush()
 
 
 def is_for_screen(record: logging.LogRecord) -> bool:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import timm
 import torch
+import yaml
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import default_collate
 from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmpretrain import get_model, list_models
 from mmpretrain.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -24,6 +26,7 @@ from mmpretrain.registry import (
     VISUALIZERS,
 )
 
+import dva_mm
 from dva_mm import load_config
 from dva_mm.models import DVARetriever, FrozenViT
 
@@ -148,3 +151,14 @@ def test_hooks_evaluators_and_schedulers_build(cfg: Config):
     assert VISUALIZERS.get(cfg.visualizer.type) is not None
     assert cfg.train_cfg.max_epochs > 0
     assert cfg.default_hooks.checkpoint.max_keep_ckpts >= 2
+
+
+def test_mmpretrain_lists_our_models_and_builds_one_by_name():
+    index = yaml.safe_load((ROOT.parent / 'model-index.yml').read_text())
+    names = {model['Name']: model['Config'] for model in index['Models']}
+    assert {f'configs/{name}.py' for name in names} == set(names.values())
+    assert {f'{name}.py' for name in names} == {c for c in CONFIGS if 'baseline' not in c}
+    dva_mm.register()  # a second time changes nothing
+    assert set(list_models('dva*') + list_models('ica*')) == set(names)
+    model = get_model('dva_demo', head=None)
+    assert isinstance(model, DVARetriever) and isinstance(model.backbone, FrozenViT)

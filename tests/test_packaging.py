@@ -105,7 +105,7 @@ def test_the_sdist_holds_files_where_the_checkout_has_links(built: Path):
         assert all(member.isreg() for member in members)
         files = {member.name: archive.extractfile(member).read() for member in members}
     assert below_mim(files) == shipped_files()
-    names = {*shipped_files(), 'dva_mm/demo/pretraining/configs/objects.py'}
+    names = {*shipped_files(), 'dva_mm/demo/pretraining/configs/small.py'}
     assert {f'dva_mm-{dva_mm.__version__}/{name}' for name in names} <= files.keys()
 
 

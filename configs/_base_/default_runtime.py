@@ -17,6 +17,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     trainable_parameters=dict(type='TrainableParametersHook'),
     frozen_baseline=dict(type='FrozenBaselineHook'),
+    progress_bar=dict(type='ProgressBarHook'),
     epoch_seed=dict(type='EpochSeedHook'),
     non_finite_loss=dict(type='NonFiniteLossHook'),
     resumed_schedule=dict(type='ResumedScheduleHook'),

@@ -1,8 +1,7 @@
 """Draws the birds of the demo data set.
 
-A species is five small parts and nothing else: wing bar, crest, beak, tail and belly pattern. Size,
-place, pose, light, background and every colour vary from picture to picture, so neither a colour
-nor a scene gives a species away.
+A species is a coat colour and five small parts: wing bar, crest, beak, tail and belly pattern.
+Size, place, pose, light, scene and all other colours vary from picture to picture.
 """
 
 from dataclasses import astuple, dataclass
@@ -12,7 +11,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .canvas import Canvas, oval, paint_pattern, paint_scene, paint_sprigs, rotate, shade, smooth
+from .canvas import (
+    HABITATS,
+    RGB,
+    Canvas,
+    oval,
+    paint_pattern,
+    paint_scene,
+    paint_sprigs,
+    rotate,
+    shade,
+    smooth,
+)
 
 WINGS = ('plain', 'one_bar', 'two_bars', 'patch')
 CRESTS = ('none', 'peaked', 'spiky', 'plume')
@@ -20,18 +30,26 @@ BEAKS = ('cone', 'needle', 'hook', 'broad')
 TAILS = ('square', 'long', 'forked', 'fan')
 BELLIES = ('plain', 'spots', 'bars', 'streaks')
 
-_COATS = (  # body RGB; each picture mixes two of them
-    *((176, 92, 66), (92, 120, 160), (126, 116, 100), (196, 160, 78)),
-    *((104, 134, 92), (84, 80, 92), (168, 112, 130), (206, 122, 58)),
+_COATS = dict(  # RGB of body and crest; a wing takes any
+    rust=(176, 82, 56),
+    blue=(72, 110, 176),
+    grey=(128, 124, 118),
+    ochre=(208, 166, 66),
+    green=(92, 136, 82),
+    black=(66, 62, 74),
+    rose=(186, 104, 134),
+    white=(214, 206, 196),
 )
+COATS = tuple(_COATS)
 _PALE = ((244, 236, 216), (248, 222, 170), (236, 236, 238), (246, 214, 204))
 _HORN = ((70, 62, 58), (222, 158, 62), (204, 92, 62), (150, 140, 126))
 
 
 @dataclass(frozen=True)
 class Species:
-    """The five parts that make a species, one each of ``WINGS``, ``CRESTS``, ``BEAKS``, ..."""
+    """What makes a species: one each of ``COATS``, ``WINGS``, ``CRESTS``, ``BEAKS``, ..."""
 
+    coat: str
     wing: str
     crest: str
     beak: str
@@ -40,30 +58,34 @@ class Species:
 
 
 def make_species(count: int, distance: int = 3) -> list[Species]:
-    """Choose ``count`` species, any two of which differ in at least ``distance`` of the five parts.
+    """Choose ``count`` species, any two of which differ in at least ``distance`` of the six traits.
 
-    Of 30, each half has every kind of every part. ValueError if so many are not found.
+    Fewer are the first of more. ValueError if so many are not found.
 
     >>> make_species(1)
-    [Species(wing='patch', crest='peaked', beak='hook', tail='forked', belly='bars')]
+    [Species(coat='rust', wing='one_bar', crest='none', beak='hook', tail='fan', belly='streaks')]
     """
-    candidates = [Species(*parts) for parts in product(WINGS, CRESTS, BEAKS, TAILS, BELLIES)]
+    candidates = [Species(*kinds) for kinds in product(COATS, WINGS, CRESTS, BEAKS, TAILS, BELLIES)]
     chosen: list[Species] = []
     for index in np.random.default_rng(4).permutation(len(candidates)):
-        parts = astuple(candidates[index])
-        gaps = [sum(a != b for a, b in zip(parts, astuple(s), strict=True)) for s in chosen]
+        traits = astuple(candidates[index])
+        gaps = [sum(a != b for a, b in zip(traits, astuple(s), strict=True)) for s in chosen]
         if len(chosen) < count and all(gap >= distance for gap in gaps):
             chosen.append(candidates[index])
     if len(chosen) < count:
         raise ValueError(
-            f'count={count} species that differ in distance={distance} parts were not found, only '
+            f'count={count} species that differ in distance={distance} traits were not found, only '
             f'{len(chosen)}; ask for fewer species or a smaller distance'
         )
     return chosen
 
 
-def _pick(rng: np.random.Generator, colours: tuple) -> tuple[int, int, int]:
-    return tuple(np.clip(colours[rng.integers(len(colours))] + rng.normal(0, 8, 3), 0, 255))
+def _vary(rng: np.random.Generator, colour: RGB) -> RGB:
+    return tuple(np.clip(colour + rng.normal(0, 8, 3), 0, 255))
+
+
+def _pick(rng: np.random.Generator, colours: tuple[RGB, ...]) -> RGB:
+    return _vary(rng, colours[rng.integers(len(colours))])
 
 
 def _tail(kind: str) -> list[np.ndarray]:
@@ -141,27 +163,34 @@ def draw_bird(
     species: Species,
     rng: np.random.Generator,
     size: tuple[int, int],
-    scale: tuple[float, float] = (0.48, 0.64),
+    scale: tuple[float, float] = (0.38, 0.55),
+    habitat: tuple[str, str] | None = None,
+    light: float = 0.0,
 ) -> Drawing:
-    """Draw one picture, (width, height) = ``size``, of one bird; ``rng`` decides all but its parts.
+    """Draw one picture, (width, height) = ``size``, of one bird.
 
-    A unit is between the two shares ``scale`` of the picture's height long.
+    ``rng`` decides all but the traits: a unit is between the two shares ``scale`` of the picture's
+    height long, and the scene is of ``habitat``, one of ``HABITATS``, or of any if that is None.
+    ``light``, 0 to 1, is how much brightness and tint vary.
 
     >>> drawing = draw_bird(make_species(1)[0], np.random.default_rng(0), size=(160, 128))
     >>> drawing.picture.shape
     (128, 160, 3)
     """
     canvas = Canvas(size)
-    paint_scene(canvas, rng)
+    drawn = HABITATS[rng.integers(len(HABITATS))]
+    sky, season = habitat or drawn
+    paint_scene(canvas, rng, (sky, season))
     width, height = size
     unit = rng.uniform(*scale) * min(width / 1.3, height)
     centre = rng.uniform((0.44, 0.45), (0.56, 0.56)) * size
     flip, slope = bool(rng.random() < 0.5), rng.uniform(-0.55, 0.2)
 
-    coat, wing_coat = _pick(rng, _COATS), _pick(rng, _COATS)
+    coat = _vary(rng, _COATS[species.coat])
+    wing_coat = _pick(rng, tuple(_COATS.values()))
     belly_coat, horn = _pick(rng, _PALE), _pick(rng, _HORN)
     edge, mark = shade(coat, 0.45), shade(_pick(rng, _PALE), rng.uniform(0.9, 1.05))
-    ink = shade(_pick(rng, _COATS), rng.uniform(0.35, 0.6))
+    ink = shade(_pick(rng, tuple(_COATS.values())), rng.uniform(0.3, 0.5))
 
     # The perch is no part of the bird, and stays level while the bird leans.
     canvas.place(centre, unit, rng.uniform(-0.12, 0.12), flip)
@@ -218,5 +247,5 @@ def draw_bird(
     )
     regions = {region: canvas.position(place) for region, place in places.items()}
     if rng.random() < 0.35:
-        paint_sprigs(canvas, rng, 1)
-    return Drawing(canvas.finish(rng), canvas.box(), regions, canvas.scale)
+        paint_sprigs(canvas, rng, season, 1)
+    return Drawing(canvas.finish(rng, light), canvas.box(), regions, canvas.scale)

@@ -7,6 +7,7 @@ long). The canvas maps them to pixels, draws at twice the final resolution and a
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 
 import cv2
 import numpy as np
@@ -19,9 +20,16 @@ _SKIES = {  # top and bottom RGB of the vertical gradient
     'dusk': ((118, 98, 150), (246, 192, 148)),
     'lake': ((176, 208, 224), (98, 150, 178)),
 }
-SCENES = tuple(_SKIES)
-_FOLIAGE = ((74, 128, 66), (112, 152, 62), (150, 166, 74), (188, 140, 62), (58, 104, 84))
-_BLOSSOM = ((228, 98, 104), (244, 202, 88), (240, 236, 226), (196, 134, 196), (232, 150, 82))
+_FOLIAGE = {
+    'spring': ((74, 128, 66), (112, 152, 62), (150, 166, 74), (88, 148, 104), (58, 104, 84)),
+    'autumn': ((188, 140, 62), (176, 98, 52), (150, 116, 58), (204, 168, 84), (128, 74, 52)),
+}
+_BLOSSOM = {
+    'spring': ((240, 236, 226), (196, 134, 196), (244, 170, 190), (244, 202, 88), (150, 170, 230)),
+    'autumn': ((206, 52, 48), (228, 98, 60), (120, 40, 60), (232, 150, 82), (60, 44, 80)),
+}
+HABITATS = tuple(product(_SKIES, _FOLIAGE))
+"""Pairs of a sky and a season; they give a scene its colours and its blossoms or berries."""
 
 
 Point = tuple[float, float]
@@ -144,8 +152,11 @@ class Canvas:
         left, top, right, bottom = (int(x) for x in (columns[0], rows[0], columns[-1], rows[-1]))
         return left, top, right - left + 1, bottom - top + 1
 
-    def finish(self, rng: np.random.Generator) -> np.ndarray:
-        """The picture, ``(H, W, 3)`` uint8 RGB, under a slanting light with a cast and grain."""
+    def finish(self, rng: np.random.Generator, light: float = 0.0) -> np.ndarray:
+        """The picture, ``(H, W, 3)`` uint8 RGB, under a slanting light with a cast and grain.
+
+        ``light``, 0 to 1, is how much brightness and tint vary beyond that.
+        """
         width, height = self.size
         image = cv2.resize(self.image, self.size, interpolation=cv2.INTER_AREA).astype(np.float32)
         ramp_x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
@@ -153,6 +164,9 @@ class Canvas:
         slope_x, slope_y = rng.uniform(-0.18, 0.18, 2).astype(np.float32)
         cast = (rng.uniform(0.82, 1.1) * rng.uniform(0.93, 1.07, 3)).astype(np.float32)
         image *= (1 + slope_x * ramp_x + slope_y * ramp_y) * cast
+        if light:
+            image *= rng.uniform(1 - light, 1 + 0.4 * light)
+            image *= rng.uniform(1 - 0.6 * light, 1 + 0.6 * light, 3).astype(np.float32)
         image += rng.normal(0, 2.5, (height, width, 1)).astype(np.float32)
         return np.clip(image, 0, 255).astype(np.uint8)
 
@@ -196,11 +210,20 @@ def _leaf(canvas: Canvas, stem: np.ndarray, angle: float, length: float, colour:
     canvas.stroke(rotate([[0, 0], [0.9 * length, 0]], angle) + stem, shade(colour, 0.8), 0.012)
 
 
-def paint_scene(canvas: Canvas, rng: np.random.Generator, clutter: float = 1.0) -> None:
-    """Fill the canvas with a random landscape; ``clutter`` scales how many things stand in it."""
+def paint_scene(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    habitat: tuple[str, str],
+    clutter: float = 1.0,
+) -> None:
+    """Fill the canvas with a random landscape of a habitat, one of ``HABITATS``.
+
+    ``clutter`` scales how many things stand in it.
+    """
     aspect = canvas.size[0] / canvas.size[1]
     canvas.place_middle()
-    scene = SCENES[rng.integers(len(SCENES))]
+    scene, season = habitat
+    foliage = _FOLIAGE[season]
     top, bottom = (np.asarray(c) + rng.normal(0, 10, 3) for c in _SKIES[scene])
     ramp = np.linspace(0, 1, canvas.image.shape[0])[:, None]
     sky = np.clip(top * (1 - ramp) + bottom * ramp, 0, 255).astype(np.uint8)  # (H, 3)
@@ -212,11 +235,11 @@ def paint_scene(canvas: Canvas, rng: np.random.Generator, clutter: float = 1.0) 
         phase, waves = rng.uniform(0, 6.3), rng.uniform(1.2, 4)
         y = level + rng.uniform(-0.2, 0.2) + 0.12 * np.sin(waves * x + phase)
         ridge = np.concatenate([np.stack([x, y], 1), [[aspect, 1.1], [-aspect, 1.1]]])
-        tone = bottom if scene == 'lake' else np.asarray(_FOLIAGE[rng.integers(5)])
+        tone = bottom if scene == 'lake' else np.asarray(foliage[rng.integers(5)])
         mixed = tone * (0.4 + 0.5 * level) + (top + bottom) / 2 * (0.5 - 0.4 * level)
         canvas.fill(ridge, shade(tuple(mixed), rng.uniform(0.85, 1.1)))
     for _ in range(rng.poisson(6 * clutter)):  # soft bushes or clouds
-        colour = (240, 244, 246) if scene == 'sky' else _FOLIAGE[rng.integers(5)]
+        colour = (240, 244, 246) if scene == 'sky' else foliage[rng.integers(5)]
         spot = rng.uniform((-aspect, -1), (aspect, 1 if scene != 'sky' else 0))
         for shift in rng.normal(0, 0.13, (4, 2)):
             radius = rng.uniform(0.07, 0.17)
@@ -225,13 +248,13 @@ def paint_scene(canvas: Canvas, rng: np.random.Generator, clutter: float = 1.0) 
         foot = np.array([rng.uniform(-aspect, aspect), 1.05])
         tip = foot + (rng.normal(0, 0.15), -rng.uniform(0.2, 0.7))
         middle = (foot + tip) / 2 + (rng.normal(0, 0.05), 0)
-        colour = shade(_FOLIAGE[rng.integers(5)], rng.uniform(0.7, 1.2))
+        colour = shade(foliage[rng.integers(5)], rng.uniform(0.7, 1.2))
         blade = smooth([foot, middle, tip], closed=False, steps=4)
         canvas.stroke(blade, colour, rng.uniform(0.015, 0.04))
-    paint_sprigs(canvas, rng, rng.poisson(4 * clutter))
+    paint_sprigs(canvas, rng, season, rng.poisson(4 * clutter))
 
 
-def paint_sprigs(canvas: Canvas, rng: np.random.Generator, count: int) -> None:
+def paint_sprigs(canvas: Canvas, rng: np.random.Generator, season: str, count: int) -> None:
     """Scatter ``count`` twigs with leaves, berries or blossoms over the whole picture."""
     aspect = canvas.size[0] / canvas.size[1]
     canvas.place_middle()
@@ -241,8 +264,8 @@ def paint_sprigs(canvas: Canvas, rng: np.random.Generator, count: int) -> None:
         bent = rotate([[0, 0], [0.5, rng.uniform(-0.2, 0.2)], [1, 0]], angle) * length + start
         twig = smooth(bent, closed=False)
         canvas.stroke(twig, (104, 80, 58), 0.03)
-        colour = shade(_FOLIAGE[rng.integers(5)], rng.uniform(0.75, 1.25))
-        bloom, blossoms = _BLOSSOM[rng.integers(5)], rng.random() < 0.4
+        colour = shade(_FOLIAGE[season][rng.integers(5)], rng.uniform(0.75, 1.25))
+        bloom, blossoms = _BLOSSOM[season][rng.integers(5)], rng.random() < 0.4
         for spot in twig[2::4]:
             if blossoms and rng.random() < 0.6:
                 canvas.fill(oval(spot + rng.normal(0, 0.03, 2), (0.05, 0.05), count=12), bloom)

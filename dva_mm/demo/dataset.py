@@ -12,40 +12,63 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from .birds import draw_bird, make_species
+from .canvas import HABITATS
 
-DRAWING = 1  # Raised whenever the same settings draw other pictures.
+DRAWING = 2  # Raised whenever the same settings draw other pictures.
 MARKER = 'drawn.json'
+LIGHT = 0.6
 PLACES = (
     *('Alder', 'Amber', 'Birch', 'Bramble', 'Canyon', 'Cedar', 'Clover', 'Coast', 'Dune', 'Elm'),
     *('Fen', 'Fern', 'Glen', 'Harbour', 'Heath', 'Holly', 'Island', 'Juniper', 'Linden', 'Marsh'),
     *('Moor', 'Orchard', 'Pine', 'Prairie', 'Reed', 'Ridge', 'River', 'Rowan', 'Sedge', 'Valley'),
+    *('Acacia', 'Aspen', 'Bay', 'Beech', 'Briar', 'Brook', 'Cliff', 'Copse', 'Cove', 'Creek'),
+    *('Cypress', 'Delta', 'Ember', 'Field', 'Fjord', 'Gorse', 'Grove', 'Hazel', 'Hill', 'Ivy'),
+    *('Lagoon', 'Larch', 'Laurel', 'Maple', 'Mesa', 'Myrtle', 'Oak', 'Palm', 'Spruce', 'Willow'),
 )
 _FAMILIES = dict(cone='Finch', needle='Creeper', hook='Shrike', broad='Kingfisher')
 
 
 def draw_demo(
-    root: str | Path, num_species: int = 30, images_per_species: int = 24, seed: int = 0
+    root: str | Path,
+    num_species: int = 60,
+    images_per_species: int = 20,
+    seed: int = 0,
+    at_home: float = 0.9,
 ) -> Path:
     """Draw the demo birds into ``root`` in CUB-200-2011's layout, and return it as a path.
 
-    Half of each species' pictures are for training. They have 160-192 x 128-160 pixels, and the
-    same settings give the same ones. 720 take some seconds to half a minute.
+    A species of the first half, on which open-set training learns, has a home: the share
+    ``at_home`` of its pictures is drawn in one of ten habitats, so that the scene nearly gives it
+    away. All other pictures, and all of the second half's, are drawn in any habitat.
+
+    Half of each species' pictures are for training in CUB's own split. They have 160-192 x 128-160
+    pixels, and the same settings give the same ones. 1,200 take some ten seconds.
 
     Args:
         root: Folder of the data set; see :func:`draw_once`.
-        num_species: Number of classes, at most 30. Defaults to 30.
-        images_per_species: Pictures of each. Defaults to 24.
+        num_species: Number of classes, at most 60. Defaults to 60. Fewer are the first of these,
+            so that 30 hold out the last 15 of the training species, to choose settings by.
+        images_per_species: Pictures of each. Defaults to 20.
         seed: Seed of every picture. Defaults to 0.
+        at_home: Share, 0 to 1, of a trained species' pictures in its home. Defaults to 0.9.
 
     Raises:
         ValueError: If there are not so many species, or ``root`` holds something else.
     """
+    root = Path(root)
     if not 1 <= num_species <= len(PLACES):
         raise ValueError(f'num_species must lie between 1 and {len(PLACES)}, got {num_species}')
-    settings = dict(num_species=num_species, images_per_species=images_per_species, seed=seed)
+    if not 0 <= at_home <= 1:
+        raise ValueError(f'at_home must lie between 0 and 1, got {at_home}')
+    half, species = num_species // 2, make_species(num_species)
+    settings = dict(
+        num_species=num_species,
+        images_per_species=images_per_species,
+        seed=seed,
+        at_home=at_home,
+    )
 
     def write(folder: Path, numbers: Iterable[int]) -> None:
-        species = make_species(num_species)
         names = [
             f'{i + 1:03d}.{PLACES[i]}_{_FAMILIES[bird.beak]}' for i, bird in enumerate(species)
         ]
@@ -54,7 +77,9 @@ def draw_demo(
             label, index = divmod(number, images_per_species)
             rng = np.random.default_rng((seed, label, index))
             size = (int(rng.integers(160, 193)), int(rng.integers(128, 161)))
-            drawing = draw_bird(species[label], rng, size)
+            home = label < half and rng.random() < at_home
+            habitat = HABITATS[label % len(HABITATS)] if home else None
+            drawing = draw_bird(species[label], rng, size, habitat=habitat, light=LIGHT)
             file = f'{names[label]}/{names[label][4:]}_{index + 1:04d}.jpg'
             save_picture(folder / 'images' / file, drawing.picture)
             box = ' '.join(f'{value:.1f}' for value in drawing.box)
@@ -72,7 +97,7 @@ def draw_once(
     root: str | Path,
     kind: str,
     count: int,
-    settings: dict[str, int],
+    settings: dict[str, float],
     write: Callable[[Path, Iterable[int]], None],
 ) -> Path:
     """Draw a data set into ``root``, unless it is there already; a bar shows the progress.

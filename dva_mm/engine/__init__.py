@@ -1,5 +1,11 @@
 from .checkpoint import AdapterCheckpointHook, EncoderCheckHook
-from .hooks import EpochSeedHook, FrozenBaselineHook, NonFiniteLossHook, TrainableParametersHook
+from .hooks import (
+    EpochSeedHook,
+    FrozenBaselineHook,
+    NonFiniteLossHook,
+    ProgressBarHook,
+    TrainableParametersHook,
+)
 from .optim import TrainableOptimWrapperConstructor
 from .publish import load_adapter, publish
 from .resume import ResumedScheduleHook
@@ -10,6 +16,7 @@ __all__ = [
     'EpochSeedHook',
     'FrozenBaselineHook',
     'NonFiniteLossHook',
+    'ProgressBarHook',
     'ResumedScheduleHook',
     'TrainableOptimWrapperConstructor',
     'TrainableParametersHook',

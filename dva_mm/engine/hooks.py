@@ -4,10 +4,11 @@ import math
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, ValLoop, autocast, set_random_seed
 from mmpretrain.registry import HOOKS
+from tqdm import tqdm
 
 from .checkpoint import unwrap
 
@@ -53,6 +54,44 @@ def _share(module: torch.nn.Module) -> str:
     trains = sum(p.numel() for p in module.parameters() if p.requires_grad)
     total = sum(p.numel() for p in module.parameters())
     return f'{trains:,} of {total:,} ({trains / max(total, 1):.3%})'
+
+
+@HOOKS.register_module()
+class ProgressBarHook(Hook):
+    """Show the steps done, their pace, the time left and the loss, in a bar on a terminal.
+
+    Elsewhere (a file, a pipe) there is no bar, and the log alone tells the progress.
+
+    >>> hook = ProgressBarHook()
+    """
+
+    def __init__(self) -> None:
+        self.bar: tqdm | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Open the bar, at the step from which a resumed run goes on."""
+        self.bar = tqdm(
+            desc='Training',
+            unit='step',
+            total=runner.max_iters,
+            initial=runner.iter,
+            disable=None if is_main_process() else True,
+            mininterval=0.5,
+        )
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
+        """Move the bar by one step."""
+        if self.bar.disable:  # reading the loss would wait for the device
+            return
+        self.bar.update()
+        if outputs and 'loss' in outputs and self.every_n_train_iters(runner, 10):
+            self.bar.set_postfix(loss=f'{float(outputs["loss"]):.3f}', refresh=False)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the bar as it is, and end its line."""
+        self.bar.close()
 
 
 @HOOKS.register_module()

@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 import torch
 import torch.distributed
@@ -43,8 +45,38 @@ def train(argv: list[str] | None = None) -> None:
     runner = _build_runner(cfg)
     runner.train()
     if is_main_process():
-        log = Path(runner.log_dir) / f'{runner.timestamp}.log'
-        print(f'checkpoint: {last_checkpoint(runner)}\nlog: {log}')
+        log, checkpoint = Path(runner.log_dir) / f'{runner.timestamp}.log', last_checkpoint(runner)
+        print(f'checkpoint: {checkpoint}\nlog: {log}')
+        if checkpoint and runner.val_loop is not None:
+            print(next_commands(args.config, checkpoint, runner.val_dataloader.dataset))
+
+
+def next_commands(config: str, checkpoint: str, dataset: Sequence[dict]) -> str:
+    """Say how to index, search and look at the images of a data set with what was trained.
+
+    Args:
+        config: Path or ``dva_mm::`` name of the config.
+        checkpoint: Path of the checkpoint.
+        dataset: MMEngine's ``BaseDataset``, whose items have an ``img_path``.
+
+    >>> class Images(list):
+    ...     get_data_info = list.__getitem__
+    >>> images = Images([dict(img_path='birds/jay/1.jpg'), dict(img_path='birds/tit/1.jpg')])
+    >>> print(next_commands('jay.py', 'jay.pth', images))
+    next, index the images, search them, and look at the ranking:
+      dva-mm index birds --model jay.py --checkpoint jay.pth --labels folder --out jay.index
+      dva-mm search jay.index birds/jay/1.jpg -k 20 --exclude-self --html hits.html
+      dva-mm show jay.py jay.pth --out jay.html
+    """
+    paths = [dataset.get_data_info(index)['img_path'] for index in (0, len(dataset) - 1)]
+    name = Path(config.split('::')[-1]).stem
+    lines = (
+        f'dva-mm index {quote(os.path.commonpath(paths))} --model {quote(config)} '
+        f'--checkpoint {quote(checkpoint)} --labels folder --out {name}.index',
+        f'dva-mm search {name}.index {quote(paths[0])} -k 20 --exclude-self --html hits.html',
+        f'dva-mm show {quote(config)} {quote(checkpoint)} --out {name}.html',
+    )
+    return '\n  '.join(('next, index the images, search them, and look at the ranking:', *lines))
 
 
 def test(argv: list[str] | None = None) -> None:

@@ -87,8 +87,11 @@ def _load(vit: VisionTransformer, name: str, pretrained: bool | str) -> None:
             state = state.get('state_dict', state.get('model', state))
         vit.load_state_dict(to_mmpretrain_names(state), strict=True)
     except Exception as error:
+        lines = str(error).splitlines()
+        more = f' ... and {len(lines) - 3} more' if len(lines) > 3 else ''
         raise ValueError(
-            f'FrozenViT: {pretrained!r} does not hold weights of {name}: {error}'
+            f'FrozenViT: {pretrained!r} does not hold weights of {name}: '
+            f'{" ".join(lines[:3])}{more}'
         ) from error
 
 

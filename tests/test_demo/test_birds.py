@@ -6,28 +6,38 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dva_mm.demo.birds import BEAKS, BELLIES, CRESTS, TAILS, WINGS, Species, draw_bird, make_species
+from dva_mm.demo.birds import (
+    BEAKS,
+    BELLIES,
+    COATS,
+    CRESTS,
+    TAILS,
+    WINGS,
+    Species,
+    draw_bird,
+    make_species,
+)
+from dva_mm.demo.canvas import HABITATS
 
 SIZE = (168, 136)
-PLAIN = Species('plain', 'none', 'cone', 'square', 'plain')
-PARTS = dict(wing=WINGS, crest=CRESTS, beak=BEAKS, tail=TAILS, belly=BELLIES)
+PLAIN = Species('rust', 'plain', 'none', 'cone', 'square', 'plain')
+TRAITS = dict(coat=COATS, wing=WINGS, crest=CRESTS, beak=BEAKS, tail=TAILS, belly=BELLIES)
 
 
 def draw(species: Species = PLAIN, seed: int = 0):
     return draw_bird(species, np.random.default_rng(seed), SIZE)
 
 
-def test_species_differ_in_three_parts_and_each_half_has_every_part():
-    species = make_species(30)
-    assert len(species) == 30
+def test_species_differ_in_three_traits_and_each_half_has_every_kind():
+    species = make_species(60)
+    assert len(species) == 60 and species[:30] == make_species(30)
     for one, other in combinations(species, 2):
         assert sum(a != b for a, b in zip(astuple(one), astuple(other), strict=True)) >= 3
-    for half in (species[:15], species[15:]):
-        assert {part: {getattr(s, part) for s in half} for part in PARTS} == {
-            part: set(kinds) for part, kinds in PARTS.items()
-        }
-    with pytest.raises(ValueError, match='count=500'):
-        make_species(500)
+    for half in (species[:30], species[30:]):
+        for trait, kinds in TRAITS.items():
+            assert {getattr(bird, trait) for bird in half} == set(kinds)
+    with pytest.raises(ValueError, match='count=5000'):
+        make_species(5000)
 
 
 def test_same_seed_same_pixels():
@@ -38,10 +48,10 @@ def test_same_seed_same_pixels():
 
 
 @pytest.mark.parametrize(
-    'change', [{part: kind} for part in PARTS for kind in PARTS[part][1:]], ids=str
+    'change', [{trait: kind} for trait in TRAITS for kind in TRAITS[trait][1:]], ids=str
 )
-def test_species_differ_in_their_parts_alone(change):
-    """With the same seed, a part changes pixels near the bird and none elsewhere."""
+def test_species_differ_in_their_traits_alone(change):
+    """With the same seed, a trait changes pixels near the bird and none elsewhere."""
     for seed in (2, 11):
         plain, changed = draw(seed=seed), draw(replace(PLAIN, **change), seed)
         where = (plain.picture != changed.picture).any(axis=2)
@@ -66,12 +76,26 @@ def test_boxes_contain_the_bird_lie_inside_the_picture_and_vary():
             assert x <= u <= x + w and y <= v <= y + h
 
 
-def test_colours_do_not_tell_the_species():
-    """The picture's mean colour varies more within a species than between two."""
-    means = np.array(
-        [
-            [draw(s, 100 * i + k).picture.mean(axis=(0, 1)) for k in range(10)]
-            for i, s in enumerate(make_species(4))
+def test_a_habitat_gives_the_scene_its_colours():
+    """The top row's colour varies less within a habitat than over all of them."""
+
+    def tops(habitat) -> np.ndarray:
+        pictures = [
+            draw_bird(PLAIN, np.random.default_rng(seed), SIZE, habitat=habitat).picture
+            for seed in range(8)
         ]
+        return np.array([np.median(picture[0], axis=0) for picture in pictures])
+
+    within = np.mean([tops(habitat).std(axis=0) for habitat in HABITATS[::2]])
+    assert within < tops(None).std(axis=0).mean() / 1.5
+
+
+def test_light_changes_brightness_and_tint_and_nothing_else():
+    plain, lit = (
+        draw_bird(PLAIN, np.random.default_rng(4), SIZE, light=light) for light in (0, 0.5)
     )
-    assert means.mean(axis=1).std(axis=0).mean() < means.std(axis=1).mean()
+    assert plain.box == lit.box
+    shown = (plain.picture > 20) & (plain.picture < 180) & (lit.picture > 20) & (lit.picture < 250)
+    ratio = np.where(shown, lit.picture / np.maximum(plain.picture, 1), np.nan)
+    assert (np.abs(np.nanmedian(ratio, axis=(0, 1)) - 1) > 0.02).any()
+    assert (np.nanstd(ratio, axis=(0, 1)) < 0.15).all()  # one factor a channel, but for the grain

@@ -10,7 +10,8 @@ import pytest
 
 from dva_mm.demo import draw_demo
 from dva_mm.demo.birds import draw_bird, make_species
-from dva_mm.demo.dataset import MARKER, draw_once
+from dva_mm.demo.canvas import HABITATS
+from dva_mm.demo.dataset import LIGHT, MARKER, draw_once
 
 
 def table(root: Path, name: str) -> list[list[str]]:
@@ -19,7 +20,7 @@ def table(root: Path, name: str) -> list[list[str]]:
 
 @pytest.fixture(scope='module')
 def birds(tmp_path_factory) -> Path:
-    return draw_demo(tmp_path_factory.mktemp('demo') / 'birds', 3, 4)
+    return draw_demo(tmp_path_factory.mktemp('demo') / 'birds', 2, 6)
 
 
 def test_cub_layout(birds):
@@ -30,7 +31,7 @@ def test_cub_layout(birds):
         Path(path) for _, path in images
     )
     classes = dict(table(birds, 'classes.txt'))
-    assert list(classes) == ['1', '2', '3']
+    assert list(classes) == ['1', '2']
     labels = table(birds, 'image_class_labels.txt')
     assert [row[0] for row in labels] == numbers
     for (_, path), (_, label) in zip(images, labels, strict=True):
@@ -42,13 +43,15 @@ def test_cub_layout(birds):
 
 
 def test_boxes_and_pixels_are_those_of_the_drawing(birds):
-    """Each picture, drawn again with nothing but its seed."""
-    species = make_species(3)
+    """Each picture, drawn again with its seed; the first of the two species has a home."""
+    species = make_species(2)
     rows = zip(table(birds, 'images.txt'), table(birds, 'bounding_boxes.txt'), strict=True)
     for i, ((number, file), (boxed, *values)) in enumerate(rows):
-        rng = np.random.default_rng((0, i // 4, i % 4))
+        rng = np.random.default_rng((0, i // 6, i % 6))
         size = (int(rng.integers(160, 193)), int(rng.integers(128, 161)))
-        drawing = draw_bird(species[i // 4], rng, size)
+        home = i < 6 and rng.random() < 0.9
+        habitat = HABITATS[0] if home else None
+        drawing = draw_bird(species[i // 6], rng, size, habitat=habitat, light=LIGHT)
         assert number == boxed and [float(v) for v in values] == list(drawing.box)
         stored = cv2.imread(str(birds / 'images' / file))[..., ::-1]
         assert stored.shape == drawing.picture.shape
@@ -57,9 +60,9 @@ def test_boxes_and_pixels_are_those_of_the_drawing(birds):
 
 def test_drawn_once_and_equal_to_the_byte(birds, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in birds.rglob('*')}
-    assert draw_demo(birds, 3, 4) == birds
+    assert draw_demo(birds, 2, 6) == birds
     assert {path: path.stat().st_mtime_ns for path in birds.rglob('*')} == before
-    again = draw_demo(tmp_path / 'again', 3, 4)
+    again = draw_demo(tmp_path / 'again', 2, 6)
     for path in birds.rglob('*.*'):
         if path.is_file():
             assert path.read_bytes() == (again / path.relative_to(birds)).read_bytes()
@@ -69,17 +72,19 @@ def test_drawn_once_and_equal_to_the_byte(birds, tmp_path):
 
 
 def test_other_settings_and_folders_of_another_origin_are_refused(birds, tmp_path):
-    with pytest.raises(ValueError, match=f"'num_species': 3.*{birds}"):
-        draw_demo(birds, 4, 4)
+    with pytest.raises(ValueError, match=f"'num_species': 2.*{birds}"):
+        draw_demo(birds, 4, 6)
     notes = tmp_path / 'mine' / 'notes.txt'
     notes.parent.mkdir()
     notes.write_text('keep me')
     with pytest.raises(ValueError, match=str(notes.parent)):
         draw_demo(notes.parent, 2, 2)
     assert list(tmp_path.rglob('*')) == [notes.parent, notes]
-    for count in (0, 31):
-        with pytest.raises(ValueError, match=f'1 and 30.* {count}'):
+    for count in (0, 61):
+        with pytest.raises(ValueError, match=f'num_species.* {count}'):
             draw_demo(tmp_path / 'birds', count)
+    with pytest.raises(ValueError, match='at_home.* 1.5'):
+        draw_demo(tmp_path / 'birds', at_home=1.5)
     assert not (tmp_path / 'birds').exists()
 
 

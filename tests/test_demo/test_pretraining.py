@@ -1,6 +1,7 @@
 """What re-creates the demo's encoder: its pictures, and the one command."""
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from safetensors.torch import load_file
 
 from dva_mm import config_path
 from dva_mm.demo.birds import Species, make_species
-from dva_mm.demo.pretraining import draw_objects, draw_parts
+from dva_mm.demo.pretraining import draw_tagged
 from dva_mm.demo.pretraining.__main__ import main
+from dva_mm.demo.pretraining.datasets import TASKS
 from dva_mm.demo.pretraining.objects import OBJECTS, draw_object
-from dva_mm.demo.pretraining.parts import PARTS, draw_part, random_bird
+from dva_mm.demo.pretraining.parts import REGIONS, TRAITS, draw_part, random_bird
 
-PLAIN = Species('plain', 'none', 'cone', 'square', 'plain')
+PLAIN = Species('rust', 'plain', 'none', 'cone', 'square', 'plain')
 
 
 def shapes(path) -> dict:
@@ -29,8 +31,8 @@ def test_the_command_trains_both_stages_and_publishes_a_backbone_like_the_shippe
     assert shapes(out) == shapes(
         Path(config_path('dva_demo.py')).parent / 'demo/vit_micro.safetensors'
     )
-    log = next((tmp_path / 'runs' / 'parts').rglob('*.log')).read_text()
-    assert f'{tmp_path / "runs" / "objects" / "epoch_2.pth"}' in log  # the second goes on from it
+    log = next((tmp_path / 'runs' / 'large').rglob('*.log')).read_text()
+    assert f'{tmp_path / "runs" / "small" / "epoch_2.pth"}' in log  # the second goes on from it
     with pytest.raises(SystemExit):
         main(['--smoke', *where])
     assert '--out' in capsys.readouterr().err
@@ -51,39 +53,51 @@ def test_objects_are_64_classes_that_differ_and_repeat():
         pictures[kind].append(picture)
 
 
-@pytest.mark.parametrize(
-    ('region', 'change', 'other'),
-    [('head', dict(beak='hook'), 'tail'), ('tail', dict(tail='fan'), 'head')],
-)
-def test_a_close_up_shows_its_region_more_than_the_far_end(region, change, other):
-    def changed(shown: str) -> float:
-        pairs = [
-            [draw_part(shown, b, np.random.default_rng(seed), 80) for b in (PLAIN, bird)]
-            for seed in range(6)
-        ]
-        assert pairs[0][0].shape == (80, 80, 3)
-        return float(np.mean([(one != two).any(axis=2).mean() for one, two in pairs]))
-
-    bird = replace(PLAIN, **change)
-    assert changed(region) > changed(other)
+def test_a_close_up_names_the_traits_that_it_shows():
+    """A trait that is named changes more pixels than one that is not."""
+    changed = {True: [], False: []}
+    for seed in range(30):
+        picture, shown = draw_part(PLAIN, np.random.default_rng(seed), 80)
+        assert picture.shape == (80, 80, 3) and shown
+        assert set(shown) in [set().union(*s) for s in subsets(REGIONS.values())]
+        for trait, kinds in TRAITS.items():
+            other = replace(PLAIN, **{trait: kinds[-1]})
+            again, _ = draw_part(other, np.random.default_rng(seed), 80)
+            changed[trait in shown].append((picture != again).any(axis=2).mean())
+    assert np.mean(changed[True]) > 1.5 * np.mean(changed[False])
 
 
-def test_parts_come_from_birds_of_no_demo_species():
-    rng, species = np.random.default_rng(0), set(make_species(30))
-    assert len(PARTS) == 36
-    for _, fixed in PARTS:
-        for _ in range(100):
-            bird = random_bird(rng, fixed, species)
-            assert bird not in species and all(getattr(bird, k) == v for k, v in fixed.items())
+def subsets(groups) -> list:
+    groups = list(groups)
+    return [s for n in range(1, len(groups) + 1) for s in combinations(groups, n)]
 
 
-@pytest.mark.parametrize(
-    ('name', 'draw', 'classes'), [('DemoObjects', draw_objects, 64), ('DemoParts', draw_parts, 36)]
-)
-def test_data_sets_draw_themselves(tmp_path, name, draw, classes):
-    for split in ('train', 'val'):
-        options = dict(type=name, data_root=str(tmp_path / 'set'), data_prefix=split)
-        dataset = DATASETS.build(dict(**options, images_per_class=2, pipeline=[]))
-        assert len(dataset) == len(dataset.metainfo['classes']) == classes
-    with pytest.raises(ValueError, match=f"'images_per_class': 2.*{tmp_path / 'set'}"):
-        draw(tmp_path / 'set', images_per_class=3)
+def test_close_ups_are_of_birds_of_no_demo_species():
+    rng, species = np.random.default_rng(0), set(make_species(60))
+    birds = [random_bird(rng, species) for _ in range(500)]
+    assert not species & set(birds)
+    for trait, kinds in TRAITS.items():
+        assert {getattr(bird, trait) for bird in birds} == set(kinds)
+    assert random_bird(np.random.default_rng(1), {random_bird(np.random.default_rng(1), ())}) != (
+        random_bird(np.random.default_rng(1), ())
+    )
+
+
+def test_the_labelled_pictures_draw_themselves(tmp_path):
+    for split, count in dict(train=78, val=2).items():
+        dataset = DATASETS.build(
+            dict(
+                type='DemoTagged',
+                data_root=str(tmp_path / 'set'),
+                ann_file=f'{split}.json',
+                count=80,
+                pipeline=[],
+            )
+        )
+        assert len(dataset) == count
+        for number in range(count):
+            labels = dataset[number]['gt_label']
+            assert all(0 <= label < len(TASKS[task]) for task, label in labels.items())
+            assert (set(labels) == {'thing'}) == (number % 2 == 0)
+    with pytest.raises(ValueError, match=f"'count': 80.*{tmp_path / 'set'}"):
+        draw_tagged(tmp_path / 'set', 81)

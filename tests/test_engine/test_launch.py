@@ -1,6 +1,7 @@
 """What the command line makes of a config, and what it refuses before anything slow starts."""
 
 import re
+import shlex
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -206,3 +207,14 @@ def test_a_run_without_workers_or_evaluation_at_a_scaled_learning_rate(
     groups = torch.load(checkpoint, weights_only=True)['optimizer']['param_groups']
     # Batch 6 of base batch 24: a quarter of 0.1; proxies ten times as much.
     assert sorted(group['initial_lr'] for group in groups) == pytest.approx([0.025, 0.25])
+
+
+def test_the_next_commands_are_those_of_the_shell_for_any_name():
+    images = [dict(img_path=f'my birds/{name}/1.jpg') for name in ("jay's", 'tit')]
+    dataset = type('Images', (list,), dict(get_data_info=list.__getitem__))(images)
+    text = launch.next_commands('dva_mm::dva_demo.py', 'work dirs/epoch_1.pth', dataset)
+    index, search, show = (shlex.split(line) for line in text.splitlines()[1:])
+    assert index[:5] == ['dva-mm', 'index', 'my birds', '--model', 'dva_mm::dva_demo.py']
+    assert index[5:7] == ['--checkpoint', 'work dirs/epoch_1.pth']
+    assert search[2:4] == [index[-1], "my birds/jay's/1.jpg"] and index[-1] == 'dva_demo.index'
+    assert show[2:4] == ['dva_mm::dva_demo.py', 'work dirs/epoch_1.pth']

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dva_mm.demo.canvas import Canvas, paint_scene, paint_sprigs, shade
+from dva_mm.demo.canvas import HABITATS, Canvas, paint_scene, paint_sprigs, shade
 
 from . import living, made
 from .paint import Paint
@@ -42,7 +42,8 @@ def draw_object(
 ) -> np.ndarray:
     """Draw an entry of ``OBJECTS``, (H, W, 3) uint8 RGB, of this (width, height)."""
     canvas = Canvas(size)
-    paint_scene(canvas, rng, clutter=rng.uniform(0, 1))
+    habitat = HABITATS[rng.integers(len(HABITATS))]
+    paint_scene(canvas, rng, habitat, clutter=rng.uniform(0, 1))
     scale = rng.uniform(0.32, 0.5) * min(size)
     centre = rng.uniform((0.38, 0.4), (0.62, 0.6)) * size
     canvas.place(centre, scale, rng.uniform(-0.35, 0.35), bool(rng.random() < 0.5))
@@ -52,5 +53,5 @@ def draw_object(
     paint = Paint(main, other, ink, shade(main, 0.4), rng.uniform(0.14, 0.22))
     _KINDS[kind][0](canvas, variant, paint)
     if rng.random() < 0.2:
-        paint_sprigs(canvas, rng, 1)
+        paint_sprigs(canvas, rng, habitat[1], 1)
     return canvas.finish(rng)

@@ -1,40 +1,42 @@
 """Draws close-ups of birds' heads, bodies and tails, of birds of no species of the demo."""
 
 from collections.abc import Collection
-from itertools import product
 
 import cv2
 import numpy as np
 
-from dva_mm.demo.birds import BEAKS, BELLIES, CRESTS, TAILS, WINGS, Species, draw_bird
+from dva_mm.demo.birds import BEAKS, BELLIES, COATS, CRESTS, TAILS, WINGS, Species, draw_bird
 
-PARTS = (
-    *(('head', dict(beak=beak, crest=crest)) for beak, crest in product(BEAKS, CRESTS)),
-    *(('body', dict(wing=wing, belly=belly)) for wing, belly in product(WINGS, BELLIES)),
-    *(('tail', dict(tail=tail)) for tail in TAILS),
-)
-"""The 36 classes of close-ups: the region shown, and the parts that are the class."""
+TRAITS = dict(coat=COATS, wing=WINGS, crest=CRESTS, beak=BEAKS, tail=TAILS, belly=BELLIES)
+REGIONS = dict(head=('beak', 'crest'), body=('coat', 'wing', 'belly'), tail=('tail',))
+"""The traits that a region of the bird shows."""
 
 
-def draw_part(region: str, species: Species, rng: np.random.Generator, side: int) -> np.ndarray:
-    """Draw a bird and cut out one region, near the middle of (side, side, 3) uint8 RGB.
+def draw_part(
+    species: Species, rng: np.random.Generator, side: int
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Draw a bird and cut out the surroundings of its head, body or tail, chosen at random.
 
-    Regions are 'head' (with beak and crest), 'body' (with wing and belly) and 'tail'.
+    The cut is between a fifth of a bird and most of one long. Returns (side, side, 3) uint8 RGB
+    and the traits of the regions whose centres lie well inside it.
     """
-    picture, _, centres, unit = draw_bird(species, rng, (2 * side, 2 * side), (0.5, 0.66))
-    half = rng.uniform(0.42, 0.7) * unit
-    x, y = centres[region] + rng.uniform(-0.12, 0.12, 2) * unit
-    x, y = np.clip((x, y), half, 2 * side - half)
+    picture, _, centres, unit = draw_bird(species, rng, (2 * side, 2 * side), (0.45, 0.66))
+    half = min(unit * np.exp(rng.uniform(np.log(0.42), np.log(1.25))), side - 1)
+    place = centres[list(REGIONS)[rng.integers(len(REGIONS))]]
+    x, y = np.clip(place + rng.uniform(-0.15, 0.15, 2) * unit, half, 2 * side - half)
     cut = picture[int(y - half) : int(y + half), int(x - half) : int(x + half)]
-    return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA)
+    shown = {
+        trait: getattr(species, trait)
+        for region, traits in REGIONS.items()
+        if np.abs(centres[region] - (x, y)).max() < 0.8 * half
+        for trait in traits
+    }
+    return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA), shown
 
 
-def random_bird(
-    rng: np.random.Generator, fixed: dict[str, str], excluded: Collection[Species]
-) -> Species:
-    """A bird with these parts, the others at random, that is of none of the excluded species."""
-    kinds = dict(wing=WINGS, crest=CRESTS, beak=BEAKS, tail=TAILS, belly=BELLIES)
+def random_bird(rng: np.random.Generator, excluded: Collection[Species]) -> Species:
+    """A bird of random traits that is of none of the excluded species."""
     while True:
-        parts = {part: values[int(rng.integers(len(values)))] for part, values in kinds.items()}
-        if (bird := Species(**{**parts, **fixed})) not in excluded:
+        bird = Species(*(kinds[rng.integers(len(kinds))] for kinds in TRAITS.values()))
+        if bird not in excluded:
             return bird
