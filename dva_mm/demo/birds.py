@@ -11,18 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .canvas import (
-    HABITATS,
-    RGB,
-    Canvas,
-    oval,
-    paint_pattern,
-    paint_scene,
-    paint_sprigs,
-    rotate,
-    shade,
-    smooth,
-)
+from .canvas import RGB, Canvas, oval, paint_pattern, rotate, shade, smooth
+from .scene import HABITATS, paint_scene, paint_sprigs
 
 WINGS = ('plain', 'one_bar', 'two_bars', 'patch')
 CRESTS = ('none', 'peaked', 'spiky', 'plume')

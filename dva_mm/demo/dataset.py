@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from .birds import draw_bird, make_species
-from .canvas import HABITATS
+from .scene import HABITATS
 
 DRAWING = 2  # Raised whenever the same settings draw other pictures.
 MARKER = 'drawn.json'

@@ -18,7 +18,8 @@ MISTAKES = (ValueError, FileNotFoundError, ImportError, IndexBusyError, argparse
 
 def add_model(parser: argparse.ArgumentParser, what: str = 'the model') -> None:
     parser.add_argument(
-        '--model', help=f'{what}: a published file, hf://USER/NAME, a config or dva_mm::NAME.py'
+        '--model',
+        help=f'{what}: a published or exported file, hf://USER/NAME or a config',
     )
     parser.add_argument('--checkpoint', help="of a config's run; without one, the frozen encoder")
     parser.add_argument('--pretrained', help="file of the frozen encoder's weights")

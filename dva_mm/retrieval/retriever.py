@@ -58,7 +58,7 @@ class Retriever:
     >>> retriever = Retriever.load('dva_mm::dva_demo.py', device='cpu')
     >>> picture = np.zeros((64, 64, 3), np.uint8)
     >>> retriever.encode([picture, picture], workers=0, progress=False).shape
-    (2, 96)
+    (2, 128)
     """
 
     def __init__(
@@ -77,9 +77,7 @@ class Retriever:
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.precision = precision
         self.name = name
-        self.origin: dict[str, str | None] = {}
-        """Arguments of :meth:`load` that made it."""
-        self.pipeline = list(pipeline)
+        self.origin: dict[str, str | None] = {}  # the arguments of load()
         transforms = [TRANSFORMS.build(dict(transform)) for transform in pipeline]
         self._load, self._transforms = Compose(transforms[:1]), Compose(transforms[1:])
         self.pipeline = [dict(transform) for transform in pipeline]

@@ -17,7 +17,6 @@ from dva_mm.demo.birds import (
     draw_bird,
     make_species,
 )
-from dva_mm.demo.canvas import HABITATS
 
 SIZE = (168, 136)
 PLAIN = Species('rust', 'plain', 'none', 'cone', 'square', 'plain')
@@ -74,20 +73,6 @@ def test_boxes_contain_the_bird_lie_inside_the_picture_and_vary():
         assert sorted(drawing.regions) == ['body', 'head', 'tail']
         for u, v in drawing.regions.values():
             assert x <= u <= x + w and y <= v <= y + h
-
-
-def test_a_habitat_gives_the_scene_its_colours():
-    """The top row's colour varies less within a habitat than over all of them."""
-
-    def tops(habitat) -> np.ndarray:
-        pictures = [
-            draw_bird(PLAIN, np.random.default_rng(seed), SIZE, habitat=habitat).picture
-            for seed in range(8)
-        ]
-        return np.array([np.median(picture[0], axis=0) for picture in pictures])
-
-    within = np.mean([tops(habitat).std(axis=0) for habitat in HABITATS[::2]])
-    assert within < tops(None).std(axis=0).mean() / 1.5
 
 
 def test_light_changes_brightness_and_tint_and_nothing_else():

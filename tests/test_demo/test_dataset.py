@@ -10,8 +10,8 @@ import pytest
 
 from dva_mm.demo import draw_demo
 from dva_mm.demo.birds import draw_bird, make_species
-from dva_mm.demo.canvas import HABITATS
 from dva_mm.demo.dataset import LIGHT, MARKER, draw_once
+from dva_mm.demo.scene import HABITATS
 
 
 def table(root: Path, name: str) -> list[list[str]]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dva_mm.demo.canvas import HABITATS, Canvas, paint_scene, paint_sprigs, shade
+from dva_mm.demo.canvas import Canvas, shade
+from dva_mm.demo.scene import HABITATS, paint_scene, paint_sprigs
 
 from . import living, made
 from .paint import Paint
