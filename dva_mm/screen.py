@@ -13,7 +13,8 @@ def quieten(logger: logging.Logger) -> logging.Logger:
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.addFilter(is_for_screen)
-            handler.setStream(AboveBars(handler.stream))
+            if not isinstance(handler.stream, AboveBars):
+                handler.setStream(AboveBars(handler.stream))
     return logger
 
 

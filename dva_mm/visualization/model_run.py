@@ -28,7 +28,7 @@ from .ranking import draw_ranking
 from .shown import common_folder, relative, sample
 from .thumbnails import open_picture
 
-DRAWN = 6
+DRAWN = 4
 """Queries of the picture that --png writes."""
 
 
@@ -199,8 +199,9 @@ class ModelRun:
     def _draw(self, answers: Sequence[Answers]) -> None:
         chosen = sample(len(self.queries), DRAWN, self.args.seed)
         hits = {row.name: torch.tensor([row.hits[place] for place in chosen]) for row in answers}
+        scores = {row.name: [row.scores[place] for place in chosen] for row in answers}
         queries = [self.queries[place] for place in chosen]
-        draw_ranking(self.paths, self.labels, queries, hits).save(self.args.png)
+        draw_ranking(self.paths, self.labels, queries, hits, scores=scores).save(self.args.png)
         print(f'picture: {self.args.png}')
 
     def _looks(self, answers: Answers) -> list[Section]:

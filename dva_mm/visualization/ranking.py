@@ -37,6 +37,7 @@ def draw_ranking(
     queries: Sequence[int],
     rankings: dict[str, Tensor],
     tile: int = 112,
+    scores: dict[str, Sequence[Sequence[float]]] | None = None,
 ) -> Image.Image:
     """Queries at the left, their hits to the right; a green frame is right, a red one wrong.
 
@@ -46,6 +47,7 @@ def draw_ranking(
         queries: Indices of Q queries.
         rankings: Hits (Q, K) by title; each query gets one row a title, in this order.
         tile: Side of an image in pixels. Defaults to 112.
+        scores: Of the hits, (Q, K) by title, written into their corners. Defaults to None.
     """
     gap, frame, title_width = 6, 4, 96
     columns = 1 + max(hits.shape[1] for hits in rankings.values())
@@ -63,6 +65,11 @@ def draw_ranking(
                 draw.rectangle((x, y, x + tile - 1, y + tile - 1), fill=colour if column else QUERY)
                 inner = ImageOps.fit(_read(paths[index]), (tile - 2 * frame, tile - 2 * frame))
                 canvas.paste(inner, (x + frame, y + frame))
+                if scores and column:
+                    text = f'{scores[title][number][column - 1]:.2f}'
+                    corner = (x + frame, y + tile - frame - 14)
+                    draw.rectangle((*corner, corner[0] + 29, corner[1] + 14), fill='white')
+                    draw.text((corner[0] + 3, corner[1] + 1), text, fill='black')
             y += tile + gap
         y += gap
     return canvas

@@ -31,6 +31,19 @@ def test_frames_tell_right_from_wrong(tmp_path: Path):
     assert seen == [[QUERY, RIGHT, WRONG], [QUERY, WRONG, RIGHT]]
 
 
+def test_scores_stand_in_the_corners_of_hits(tmp_path: Path):
+    Image.new('RGB', (30, 30), 'black').save(tmp_path / 'one.png')
+    paths, hits = [str(tmp_path / 'one.png')] * 2, {'a': torch.tensor([[1]])}
+    without, with_low, with_high = (
+        np.asarray(draw_ranking(paths, [0, 0], [0], hits, tile=60, scores=scores))
+        for scores in (None, {'a': [[0.25]]}, {'a': [[0.75]]})
+    )
+    changed = (without != with_low).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert rows.min() > 30 and columns.min() > 96 + 60  # the lower part of the hit alone
+    assert (with_low != with_high).any()
+
+
 def test_images_are_shown_as_their_exif_orientation_says(tmp_path: Path):
     pixels = np.zeros((30, 30, 3), np.uint8)
     pixels[:15] = 250  # light at the top
