@@ -37,9 +37,11 @@ def register() -> None:
             import_module(f'.{name}', __name__)
         from mmpretrain.apis import ModelHub
 
-        index = Path(config_path('dva_demo.py')).parents[1] / 'model-index.yml'
+        package = Path(__file__).resolve().parent
+        linked = (package / '.mim' / 'configs').is_dir()  # git may write links as plain files
         if not ModelHub.has('dva_demo'):
-            ModelHub.register_model_index(index)
+            folder = (package / '.mim' / 'configs').resolve().parent if linked else package.parent
+            ModelHub.register_model_index(folder / 'model-index.yml')
 
 
 def _is_own_command() -> bool:

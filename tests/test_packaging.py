@@ -1,6 +1,7 @@
 """What is built from the checkout installs, inherits and trains in a folder of its own."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -107,6 +108,23 @@ def test_the_sdist_holds_files_where_the_checkout_has_links(built: Path):
     assert below_mim(files) == shipped_files()
     names = {*shipped_files(), 'dva_mm/demo/pretraining/configs/small.py'}
     assert {f'dva_mm-{dva_mm.__version__}/{name}' for name in names} <= files.keys()
+
+
+def test_the_distributions_pass_twine_with_links_that_lead_out_of_the_index(built: Path):
+    sys.path.insert(0, str(ROOT / '.github'))
+    try:
+        from absolute_links import absolute
+    finally:
+        sys.path.pop(0)
+    pytest.importorskip('twine', reason='twine comes with the extra test')
+    files = map(str, built.glob('dist/*'))
+    run([sys.executable, '-m', 'twine', 'check', '--strict', *files], cwd=built)
+    text = absolute((ROOT / 'README.md').read_text(), 'https://host/us/dva_mm', 'v9')
+    targets = [target for target in re.findall(r'\]\(([^)]+)\)', text) if target[0] != '#']
+    assert targets and all(target.startswith('https://') for target in targets)
+    assert '![CI](https://host/us/dva_mm/actions/' in text
+    assert '](https://host/us/dva_mm/raw/v9/docs/images/demo_ranked.png)' in text
+    assert '](https://host/us/dva_mm/blob/v9/docs/search.md)' in text
 
 
 def test_an_editable_install_works_beside_the_clone(built: Path, tmp_path: Path):
