@@ -94,6 +94,9 @@ def test_a_wheel_holds_configs_and_tools_and_no_more(built: Path, folder: str):
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'dva_mm').rglob('*.py')}
     left_out = {name for name in modules if name.startswith('dva_mm/demo/pretraining/')}
     assert modules - left_out <= files.keys()
+    pages = [ROOT / 'dva_mm' / folder for folder in ('serve/page', 'visualization/templates')]
+    parts = {path.relative_to(ROOT).as_posix() for folder in pages for path in folder.iterdir()}
+    assert parts and parts <= files.keys()
     assert left_out and not any('pretraining' in name for name in files)
     tops = {PurePosixPath(name).parts[0] for name in files}
     assert tops == {'dva_mm', f'dva_mm-{dva_mm.__version__}.dist-info'}
