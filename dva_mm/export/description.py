@@ -31,7 +31,7 @@ def describe(retriever: Retriever) -> dict[str, Any]:
 
     >>> says = describe(Retriever.load('dva_mm::dva_demo.py', device='cpu'))
     >>> says['dims'], says['size'], says['preprocessing'][-1]['channels']
-    (96, [96, 96], 'RGB')
+    (128, [96, 96], 'RGB')
     """
     written = repr([_plain(transform) for transform in retriever.pipeline])
     pipeline = read_pipeline(written, retriever.name)

@@ -31,7 +31,8 @@ def load_exported(
         file: Written by :func:`~dva_mm.export.export`.
         device: 'cpu', 'cuda' or 'cuda:I'. Defaults to None: 'cpu' of an ``.onnx``, of a ``.pt2``
             the GPU where there is one.
-        precision, compile: Taken as in :class:`Retriever`; an exported file has them fixed.
+        precision: An exported file has it fixed: 'fp32' alone is taken.
+        compile: Likewise; False alone is taken.
         threads: Of a forward by ONNX Runtime. Defaults to None: as many as torch has
             (``OMP_NUM_THREADS``).
 

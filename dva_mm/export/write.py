@@ -51,7 +51,7 @@ def export(retriever: Retriever, path: str | Path, precision: str = 'fp32') -> d
     >>> model = Retriever.load('dva_mm::dva_demo.py', device='cpu')
     >>> path = Path(tempfile.mkdtemp(), 'demo.pt2')
     >>> export(model, path)['dims']
-    96
+    128
     >>> Retriever.load(path, device='cpu').fingerprint == model.fingerprint
     True
     """

@@ -49,8 +49,9 @@ def test_an_exported_file_runs_without_the_code_of_models(exported, photos, tmp_
 def test_a_mistake_is_one_line(arguments, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(['export', *arguments]) == 2
-    error = capsys.readouterr().err.splitlines()
-    assert error[-1].startswith('error: ') and said in error[-1]
+    lines = capsys.readouterr().err.splitlines()
+    (error,) = [line for line in lines if line.startswith('error: ')]
+    assert said in error
     assert not [*tmp_path.iterdir()]
 
 
