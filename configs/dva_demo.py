@@ -43,4 +43,4 @@ test_dataloader = val_dataloader
 optim_wrapper = dict(
     optimizer=dict(lr=6e-3), paramwise_cfg=dict(custom_keys={'head.proxies': dict(lr_mult=2.0)})
 )
-train_cfg = dict(max_epochs=12, val_interval=12)
+train_cfg = dict(max_epochs=8, val_interval=8)

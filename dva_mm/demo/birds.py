@@ -1,10 +1,11 @@
 """Draws the birds of the demo data set.
 
-A species is a coat colour and five small parts: wing bar, crest, beak, tail and belly pattern.
-Size, place, pose, light, scene and all other colours vary from picture to picture.
+A species is the colours of its coat and its wing, and four small parts: crest, beak, tail and belly
+pattern. Size, place, pose, light, scene and all other colours vary from picture to picture.
 """
 
-from dataclasses import astuple, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -13,14 +14,14 @@ import numpy as np
 
 from .canvas import RGB, Canvas, oval, paint_pattern, rotate, shade, smooth
 from .scene import HABITATS, paint_scene, paint_sprigs
+from .things import scatter_things
 
-WINGS = ('plain', 'one_bar', 'two_bars', 'patch')
 CRESTS = ('none', 'peaked', 'spiky', 'plume')
 BEAKS = ('cone', 'needle', 'hook', 'broad')
 TAILS = ('square', 'long', 'forked', 'fan')
 BELLIES = ('plain', 'spots', 'bars', 'streaks')
 
-_COATS = dict(  # RGB of body and crest; a wing takes any
+_COLOURS = dict(  # RGB
     rust=(176, 82, 56),
     blue=(72, 110, 176),
     grey=(128, 124, 118),
@@ -30,9 +31,11 @@ _COATS = dict(  # RGB of body and crest; a wing takes any
     rose=(186, 104, 134),
     white=(214, 206, 196),
 )
-COATS = tuple(_COATS)
+COATS = WINGS = tuple(_COLOURS)
 _PALE = ((244, 236, 216), (248, 222, 170), (236, 236, 238), (246, 214, 204))
-_HORN = ((70, 62, 58), (222, 158, 62), (204, 92, 62), (150, 140, 126))
+_HORN = dict(  # RGB of beak and feet
+    cone=(204, 92, 62), needle=(70, 62, 58), hook=(222, 158, 62), broad=(150, 140, 126)
+)
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,16 @@ def make_species(count: int, distance: int = 3) -> list[Species]:
     Fewer are the first of more. ValueError if so many are not found.
 
     >>> make_species(1)
-    [Species(coat='rust', wing='one_bar', crest='none', beak='hook', tail='fan', belly='streaks')]
+    [Species(coat='ochre', wing='rust', crest='peaked', beak='cone', tail='long', belly='plain')]
     """
-    candidates = [Species(*kinds) for kinds in product(COATS, WINGS, CRESTS, BEAKS, TAILS, BELLIES)]
+    kinds = (COATS, WINGS, CRESTS, BEAKS, TAILS, BELLIES)
+    candidates = np.array(list(product(*(range(len(names)) for names in kinds))))  # (N, 6)
+    left = np.random.default_rng(4).permutation(len(candidates))
     chosen: list[Species] = []
-    for index in np.random.default_rng(4).permutation(len(candidates)):
-        traits = astuple(candidates[index])
-        gaps = [sum(a != b for a, b in zip(traits, astuple(s), strict=True)) for s in chosen]
-        if len(chosen) < count and all(gap >= distance for gap in gaps):
-            chosen.append(candidates[index])
+    while len(chosen) < count and len(left):
+        traits = candidates[left[0]]
+        chosen.append(Species(*(names[i] for names, i in zip(kinds, traits, strict=True))))
+        left = left[(candidates[left] != traits).sum(axis=1) >= distance]
     if len(chosen) < count:
         raise ValueError(
             f'count={count} species that differ in distance={distance} traits were not found, only '
@@ -121,21 +125,6 @@ def _beak(kind: str) -> np.ndarray:
     )
 
 
-def _wing_marks(
-    canvas: Canvas, wing: np.ndarray, kind: str, tilt: float, colour: tuple[int, int, int]
-) -> None:
-    """Wing bars cross the wing; the wing hangs from its shoulder ``(0.2, -0.08)``."""
-    if kind == 'plain':
-        return
-    with canvas.inside(wing):
-        for x in {'one_bar': (-0.04,), 'two_bars': (0.07, -0.19), 'patch': ()}[kind]:
-            bar = np.array([[x + 0.05, -0.3], [x - 0.03, 0.4]])
-            canvas.stroke(rotate(bar, tilt, (0.2, -0.08)), colour, 0.1)
-        if kind == 'patch':
-            spot = rotate(np.array([[-0.04, 0.05]]), tilt, (0.2, -0.08))[0]
-            canvas.fill(oval(spot, (0.17, 0.12), tilt), colour)
-
-
 class Drawing(NamedTuple):
     """One picture of one bird; all lengths in pixels."""
 
@@ -156,12 +145,14 @@ def draw_bird(
     scale: tuple[float, float] = (0.38, 0.55),
     habitat: tuple[str, str] | None = None,
     light: float = 0.0,
+    things: Sequence[tuple[str, str]] = (),
 ) -> Drawing:
     """Draw one picture, (width, height) = ``size``, of one bird.
 
     ``rng`` decides all but the traits: a unit is between the two shares ``scale`` of the picture's
     height long, and the scene is of ``habitat``, one of ``HABITATS``, or of any if that is None.
-    ``light``, 0 to 1, is how much brightness and tint vary.
+    ``light``, 0 to 1, is how much brightness and tint vary. ``things``, entries of ``THINGS``, lie
+    about behind the bird.
 
     >>> drawing = draw_bird(make_species(1)[0], np.random.default_rng(0), size=(160, 128))
     >>> drawing.picture.shape
@@ -171,16 +162,16 @@ def draw_bird(
     drawn = HABITATS[rng.integers(len(HABITATS))]
     sky, season = habitat or drawn
     paint_scene(canvas, rng, (sky, season))
-    width, height = size
-    unit = rng.uniform(*scale) * min(width / 1.3, height)
+    scatter_things(canvas, rng, things)
+    unit = rng.uniform(*scale) * min(size[0] / 1.3, size[1])
     centre = rng.uniform((0.44, 0.45), (0.56, 0.56)) * size
     flip, slope = bool(rng.random() < 0.5), rng.uniform(-0.55, 0.2)
 
-    coat = _vary(rng, _COATS[species.coat])
-    wing_coat = _pick(rng, tuple(_COATS.values()))
-    belly_coat, horn = _pick(rng, _PALE), _pick(rng, _HORN)
-    edge, mark = shade(coat, 0.45), shade(_pick(rng, _PALE), rng.uniform(0.9, 1.05))
-    ink = shade(_pick(rng, tuple(_COATS.values())), rng.uniform(0.3, 0.5))
+    coat = _vary(rng, _COLOURS[species.coat])
+    wing_coat = _vary(rng, _COLOURS[species.wing])
+    horn = _vary(rng, _HORN[species.beak])
+    belly_coat, edge = _pick(rng, _PALE), shade(coat, 0.45)
+    ink = shade(_pick(rng, tuple(_COLOURS.values())), rng.uniform(0.3, 0.5))
 
     # The perch is no part of the bird, and stays level while the bird leans.
     canvas.place(centre, unit, rng.uniform(-0.12, 0.12), flip)
@@ -226,12 +217,11 @@ def draw_bird(
     )
     wing = rotate(wing, tilt, (0.2, -0.08))
     canvas.fill(wing, wing_coat)
-    _wing_marks(canvas, wing, species.wing, tilt, mark)
     canvas.stroke(np.concatenate([wing, wing[:1]]), shade(wing_coat, 0.5), 0.03)
 
     canvas.marking = False
     places = dict(
-        head=head + rotate(np.array([[0.1, -0.1]]), nod)[0],
+        head=head + rotate(np.array([[0.25, -0.1]]), nod)[0],
         body=(0.0, 0.1),
         tail=rotate(np.array([[-0.3, 0.0]]), swing)[0] + (-0.46, 0.05),
     )

@@ -13,10 +13,13 @@ from tqdm import tqdm
 
 from .birds import draw_bird, make_species
 from .scene import HABITATS
+from .things import THINGS
 
-DRAWING = 2  # Raised whenever the same settings draw other pictures.
+DRAWING = 3  # Raised whenever the same settings draw other pictures.
 MARKER = 'drawn.json'
-LIGHT = 0.6
+LIGHT = 0.3
+SCALE = (0.26, 0.38)
+CLUTTER = 3
 PLACES = (
     *('Alder', 'Amber', 'Birch', 'Bramble', 'Canyon', 'Cedar', 'Clover', 'Coast', 'Dune', 'Elm'),
     *('Fen', 'Fern', 'Glen', 'Harbour', 'Heath', 'Holly', 'Island', 'Juniper', 'Linden', 'Marsh'),
@@ -24,31 +27,59 @@ PLACES = (
     *('Acacia', 'Aspen', 'Bay', 'Beech', 'Briar', 'Brook', 'Cliff', 'Copse', 'Cove', 'Creek'),
     *('Cypress', 'Delta', 'Ember', 'Field', 'Fjord', 'Gorse', 'Grove', 'Hazel', 'Hill', 'Ivy'),
     *('Lagoon', 'Larch', 'Laurel', 'Maple', 'Mesa', 'Myrtle', 'Oak', 'Palm', 'Spruce', 'Willow'),
+    *(
+        'Agave',
+        'Almond',
+        'Arbour',
+        'Balsam',
+        'Bamboo',
+        'Basin',
+        'Bayou',
+        'Bluff',
+        'Bracken',
+        'Butte',
+    ),
+    *('Cactus', 'Canal', 'Cape', 'Cherry', 'Clay', 'Cotton', 'Crag', 'Dale', 'Downs', 'Elder'),
+    *(
+        'Estuary',
+        'Fig',
+        'Flax',
+        'Forest',
+        'Garden',
+        'Geyser',
+        'Glacier',
+        'Gulf',
+        'Hedge',
+        'Hemlock',
+    ),
+    *('Hollow', 'Hops', 'Iris', 'Jasmine', 'Jungle', 'Kelp', 'Lake', 'Lime', 'Lotus', 'Mangrove'),
+    *('Meadow', 'Mint', 'Moss', 'Nettle', 'Oasis', 'Olive', 'Peak', 'Poplar', 'Quarry', 'Reef'),
+    *('Sage', 'Savanna', 'Shore', 'Steppe', 'Tarn', 'Thicket', 'Thorn', 'Tundra', 'Vine', 'Walnut'),
 )
 _FAMILIES = dict(cone='Finch', needle='Creeper', hook='Shrike', broad='Kingfisher')
 
 
 def draw_demo(
     root: str | Path,
-    num_species: int = 60,
-    images_per_species: int = 20,
+    num_species: int = 120,
+    images_per_species: int = 12,
     seed: int = 0,
     at_home: float = 0.9,
 ) -> Path:
     """Draw the demo birds into ``root`` in CUB-200-2011's layout, and return it as a path.
 
-    A species of the first half, on which open-set training learns, has a home: the share
-    ``at_home`` of its pictures is drawn in one of ten habitats, so that the scene nearly gives it
-    away. All other pictures, and all of the second half's, are drawn in any habitat.
+    Three things lie about in each picture. A species of the first half, on which open-set training
+    learns, has a home: the share ``at_home`` of its pictures is drawn in one of ten habitats, with
+    one of the things of a kind of its own, so that the background nearly gives it away. All other
+    pictures, and all of the second half's, are drawn in any habitat with any things.
 
     Half of each species' pictures are for training in CUB's own split. They have 160-192 x 128-160
-    pixels, and the same settings give the same ones. 1,200 take some ten seconds.
+    pixels, and the same settings give the same ones. 1,440 take some ten seconds.
 
     Args:
         root: Folder of the data set; see :func:`draw_once`.
-        num_species: Number of classes, at most 60. Defaults to 60. Fewer are the first of these,
-            so that 30 hold out the last 15 of the training species, to choose settings by.
-        images_per_species: Pictures of each. Defaults to 20.
+        num_species: Number of classes, at most 120. Defaults to 120.
+        images_per_species: Pictures of each. Defaults to 12.
         seed: Seed of every picture. Defaults to 0.
         at_home: Share, 0 to 1, of a trained species' pictures in its home. Defaults to 0.9.
 
@@ -79,7 +110,18 @@ def draw_demo(
             size = (int(rng.integers(160, 193)), int(rng.integers(128, 161)))
             home = label < half and rng.random() < at_home
             habitat = HABITATS[label % len(HABITATS)] if home else None
-            drawing = draw_bird(species[label], rng, size, habitat=habitat, light=LIGHT)
+            things = rng.integers(len(THINGS), size=CLUTTER)
+            if home:  # a kind has four variants, side by side
+                things[0] = (4 * label + things[0] % 4) % len(THINGS)
+            drawing = draw_bird(
+                species[label],
+                rng,
+                size,
+                SCALE,
+                habitat=habitat,
+                light=LIGHT,
+                things=[THINGS[i] for i in things],
+            )
             file = f'{names[label]}/{names[label][4:]}_{index + 1:04d}.jpg'
             save_picture(folder / 'images' / file, drawing.picture)
             box = ' '.join(f'{value:.1f}' for value in drawing.box)

@@ -19,7 +19,7 @@ from dva_mm.demo.birds import (
 )
 
 SIZE = (168, 136)
-PLAIN = Species('rust', 'plain', 'none', 'cone', 'square', 'plain')
+PLAIN = Species('rust', 'rust', 'none', 'cone', 'square', 'plain')
 TRAITS = dict(coat=COATS, wing=WINGS, crest=CRESTS, beak=BEAKS, tail=TAILS, belly=BELLIES)
 
 
@@ -28,15 +28,15 @@ def draw(species: Species = PLAIN, seed: int = 0):
 
 
 def test_species_differ_in_three_traits_and_each_half_has_every_kind():
-    species = make_species(60)
-    assert len(species) == 60 and species[:30] == make_species(30)
+    species = make_species(120)
+    assert len(species) == 120 and species[:60] == make_species(60)
     for one, other in combinations(species, 2):
         assert sum(a != b for a, b in zip(astuple(one), astuple(other), strict=True)) >= 3
-    for half in (species[:30], species[30:]):
+    for half in (species[:60], species[60:]):
         for trait, kinds in TRAITS.items():
             assert {getattr(bird, trait) for bird in half} == set(kinds)
-    with pytest.raises(ValueError, match='count=5000'):
-        make_species(5000)
+    with pytest.raises(ValueError, match='count=9000'):
+        make_species(9000)
 
 
 def test_same_seed_same_pixels():
@@ -73,6 +73,22 @@ def test_boxes_contain_the_bird_lie_inside_the_picture_and_vary():
         assert sorted(drawing.regions) == ['body', 'head', 'tail']
         for u, v in drawing.regions.values():
             assert x <= u <= x + w and y <= v <= y + h
+
+
+def test_things_lie_behind_the_bird_and_do_not_move_it():
+    """With the same seed, the bird's place is another: things draw from the generator first."""
+    things = [('cup', 'plain'), ('house', 'dome')]
+    with_things, again = (
+        draw_bird(PLAIN, np.random.default_rng(4), SIZE, things=things) for _ in range(2)
+    )
+    other = draw_bird(PLAIN, np.random.default_rng(4), SIZE, things=[things[1], things[0]])
+    assert np.array_equal(with_things.picture, again.picture)
+    assert with_things.box == other.box
+    x, y, w, h = with_things.box
+    outside = (with_things.picture != other.picture).any(axis=2)
+    inside = outside[y : y + h, x : x + w].mean()
+    outside[y : y + h, x : x + w] = False
+    assert outside.mean() > 0.02 and inside < 0.5
 
 
 def test_light_changes_brightness_and_tint_and_nothing_else():

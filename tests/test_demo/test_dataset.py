@@ -10,8 +10,9 @@ import pytest
 
 from dva_mm.demo import draw_demo
 from dva_mm.demo.birds import draw_bird, make_species
-from dva_mm.demo.dataset import LIGHT, MARKER, draw_once
+from dva_mm.demo.dataset import LIGHT, MARKER, PLACES, SCALE, draw_once
 from dva_mm.demo.scene import HABITATS
+from dva_mm.demo.things import THINGS
 
 
 def table(root: Path, name: str) -> list[list[str]]:
@@ -51,11 +52,19 @@ def test_boxes_and_pixels_are_those_of_the_drawing(birds):
         size = (int(rng.integers(160, 193)), int(rng.integers(128, 161)))
         home = i < 6 and rng.random() < 0.9
         habitat = HABITATS[0] if home else None
-        drawing = draw_bird(species[i // 6], rng, size, habitat=habitat, light=LIGHT)
+        numbers = rng.integers(64, size=3)
+        if home:
+            numbers[0] %= 4  # the first kind, in any of its variants
+        things = [THINGS[number] for number in numbers]
+        drawing = draw_bird(species[i // 6], rng, size, SCALE, habitat, LIGHT, things)
         assert number == boxed and [float(v) for v in values] == list(drawing.box)
         stored = cv2.imread(str(birds / 'images' / file))[..., ::-1]
         assert stored.shape == drawing.picture.shape
         assert np.abs(stored.astype(int) - drawing.picture).mean() < 8  # what JPEG takes away
+
+
+def test_every_species_can_have_a_name_of_its_own():
+    assert len(PLACES) == len(set(PLACES)) == 120
 
 
 def test_drawn_once_and_equal_to_the_byte(birds, tmp_path):
@@ -80,7 +89,7 @@ def test_other_settings_and_folders_of_another_origin_are_refused(birds, tmp_pat
     with pytest.raises(ValueError, match=str(notes.parent)):
         draw_demo(notes.parent, 2, 2)
     assert list(tmp_path.rglob('*')) == [notes.parent, notes]
-    for count in (0, 61):
+    for count in (0, 121):
         with pytest.raises(ValueError, match=f'num_species.* {count}'):
             draw_demo(tmp_path / 'birds', count)
     with pytest.raises(ValueError, match='at_home.* 1.5'):

@@ -14,10 +14,9 @@ from dva_mm.demo.birds import Species, make_species
 from dva_mm.demo.pretraining import draw_tagged
 from dva_mm.demo.pretraining.__main__ import main
 from dva_mm.demo.pretraining.datasets import TASKS
-from dva_mm.demo.pretraining.objects import OBJECTS, draw_object
 from dva_mm.demo.pretraining.parts import REGIONS, TRAITS, draw_part, random_bird
 
-PLAIN = Species('rust', 'plain', 'none', 'cone', 'square', 'plain')
+PLAIN = Species('rust', 'rust', 'none', 'cone', 'square', 'plain')
 
 
 def shapes(path) -> dict:
@@ -40,29 +39,16 @@ def test_the_command_trains_both_stages_and_publishes_a_backbone_like_the_shippe
         main(['--out', '/proc/vit.safetensors'])
 
 
-def test_objects_are_64_classes_that_differ_and_repeat():
-    assert len(OBJECTS) == len(set(OBJECTS)) == 64
-    pictures = {}
-    for kind, variant in OBJECTS:
-        picture, again = (
-            draw_object(kind, variant, np.random.default_rng(5), (96, 80)) for _ in range(2)
-        )
-        assert picture.shape == (80, 96, 3) and np.array_equal(picture, again)
-        for other in pictures.setdefault(kind, []):
-            assert (picture != other).any(), (kind, variant)
-        pictures[kind].append(picture)
-
-
 def test_a_close_up_names_the_traits_that_it_shows():
     """A trait that is named changes more pixels than one that is not."""
     changed = {True: [], False: []}
     for seed in range(30):
-        picture, shown = draw_part(PLAIN, np.random.default_rng(seed), 80)
+        picture, shown = draw_part(PLAIN, np.random.default_rng(seed), 80, 0.3)
         assert picture.shape == (80, 80, 3) and shown
         assert set(shown) in [set().union(*s) for s in subsets(REGIONS.values())]
         for trait, kinds in TRAITS.items():
             other = replace(PLAIN, **{trait: kinds[-1]})
-            again, _ = draw_part(other, np.random.default_rng(seed), 80)
+            again, _ = draw_part(other, np.random.default_rng(seed), 80, 0.3)
             changed[trait in shown].append((picture != again).any(axis=2).mean())
     assert np.mean(changed[True]) > 1.5 * np.mean(changed[False])
 
@@ -73,7 +59,7 @@ def subsets(groups) -> list:
 
 
 def test_close_ups_are_of_birds_of_no_demo_species():
-    rng, species = np.random.default_rng(0), set(make_species(60))
+    rng, species = np.random.default_rng(0), set(make_species(120))
     birds = [random_bird(rng, species) for _ in range(500)]
     assert not species & set(birds)
     for trait, kinds in TRAITS.items():
@@ -84,13 +70,14 @@ def test_close_ups_are_of_birds_of_no_demo_species():
 
 
 def test_the_labelled_pictures_draw_themselves(tmp_path):
-    for split, count in dict(train=78, val=2).items():
+    number_of_birds = 0
+    for split, count in dict(train=156, val=4).items():
         dataset = DATASETS.build(
             dict(
                 type='DemoTagged',
                 data_root=str(tmp_path / 'set'),
                 ann_file=f'{split}.json',
-                count=80,
+                count=160,
                 pipeline=[],
             )
         )
@@ -98,6 +85,8 @@ def test_the_labelled_pictures_draw_themselves(tmp_path):
         for number in range(count):
             labels = dataset[number]['gt_label']
             assert all(0 <= label < len(TASKS[task]) for task, label in labels.items())
-            assert (set(labels) == {'thing'}) == (number % 2 == 0)
-    with pytest.raises(ValueError, match=f"'count': 80.*{tmp_path / 'set'}"):
-        draw_tagged(tmp_path / 'set', 81)
+            assert (set(labels) == {'thing', 'sky', 'season'}) == (number % 2 == 0)
+            number_of_birds += labels.get('thing') == TASKS['thing'].index('songbird')
+    assert number_of_birds == 40
+    with pytest.raises(ValueError, match=f"'count': 160.*{tmp_path / 'set'}"):
+        draw_tagged(tmp_path / 'set', 161)

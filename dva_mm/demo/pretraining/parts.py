@@ -13,15 +13,16 @@ REGIONS = dict(head=('beak', 'crest'), body=('coat', 'wing', 'belly'), tail=('ta
 
 
 def draw_part(
-    species: Species, rng: np.random.Generator, side: int
+    species: Species, rng: np.random.Generator, side: int, light: float
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Draw a bird and cut out the surroundings of its head, body or tail, chosen at random.
 
-    The cut is between a fifth of a bird and most of one long. Returns (side, side, 3) uint8 RGB
-    and the traits of the regions whose centres lie well inside it.
+    The cut is between half a bird and a whole one long. Returns (side, side, 3) uint8 RGB and the
+    traits of the regions whose centres lie well inside it.
     """
-    picture, _, centres, unit = draw_bird(species, rng, (2 * side, 2 * side), (0.45, 0.66))
-    half = min(unit * np.exp(rng.uniform(np.log(0.42), np.log(1.25))), side - 1)
+    size = (2 * side, 2 * side)
+    picture, _, centres, unit = draw_bird(species, rng, size, (0.4, 0.66), light=light)
+    half = min(unit * np.exp(rng.uniform(np.log(0.5), np.log(1.4))), side - 1)
     place = centres[list(REGIONS)[rng.integers(len(REGIONS))]]
     x, y = np.clip(place + rng.uniform(-0.15, 0.15, 2) * unit, half, 2 * side - half)
     cut = picture[int(y - half) : int(y + half), int(x - half) : int(x + half)]

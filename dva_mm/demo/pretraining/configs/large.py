@@ -5,7 +5,7 @@ load_from = 'work_dirs/pretraining/small/epoch_8.pth'
 model = dict(backbone=dict(img_size=96))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=96, crop_ratio_range=(0.4, 1.0)),
+    dict(type='RandomResizedCrop', scale=96, crop_ratio_range=(0.7, 1.0)),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackMultiTaskInputs', multi_task_fields=('gt_label',)),
 ]

@@ -1,8 +1,8 @@
 # The first stage of the pre-training of the demo's encoder, at 64 px: a small ViT learns to name
-# drawn things, and the traits of birds of no species of the demo in close-ups.
+# drawn things and scenes, and the traits of birds of no species of the demo in close-ups.
 _base_ = 'dva_mm::_base_/default_runtime.py'
 custom_imports = dict(imports=['dva_mm', 'dva_mm.demo.pretraining'], allow_failed_imports=False)
-classes = dict(thing=64, coat=8, wing=4, crest=4, beak=4, tail=4, belly=4)
+classes = dict(thing=65, sky=5, season=2, coat=8, wing=8, crest=4, beak=4, tail=4, belly=4)
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True),
@@ -23,7 +23,7 @@ model = dict(
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.4, 1.0)),
+    dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.7, 1.0)),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackMultiTaskInputs', multi_task_fields=('gt_label',)),
 ]

@@ -1,17 +1,15 @@
-"""Draws the everyday things on which the demo's small ViT is pre-trained.
+"""Draws everyday things: the clutter of the demo, and what its encoder is pre-trained on.
 
-Sixteen kinds of thing in four variants each make 64 coarse classes. A variant is a shape (a fish's
-tail, a house's roof) or a surface (plain, spots, bars, streaks). No species of the demo is among
-them, nor any songbird: the only birds are an owl, a swan, a penguin and a flamingo. Colours, place,
-size, light and scene never tell the class.
+There are sixteen kinds in four variants each. A variant is a shape (a fish's tail, a house's roof)
+or a surface (plain, spots, bars, streaks). No songbird is among them: the only birds are an owl, a
+swan, a penguin and a flamingo. Colours never tell what it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dva_mm.demo.canvas import Canvas, shade
-from dva_mm.demo.scene import HABITATS, paint_scene, paint_sprigs
 
 from . import living, made
 from .paint import Paint
@@ -35,24 +33,31 @@ _KINDS: dict[str, tuple[Callable[[Canvas, str, Paint], None], tuple[str, ...]]] 
     'bird': (living.bird, ('owl', 'penguin', 'swan', 'flamingo')),
     'snail': (living.snail, SURFACES),
 }
-OBJECTS = tuple((kind, variant) for kind, (_, variants) in _KINDS.items() for variant in variants)
+THINGS = tuple((kind, variant) for kind, (_, variants) in _KINDS.items() for variant in variants)
 
 
-def draw_object(
-    kind: str, variant: str, rng: np.random.Generator, size: tuple[int, int]
-) -> np.ndarray:
-    """Draw an entry of ``OBJECTS``, (H, W, 3) uint8 RGB, of this (width, height)."""
-    canvas = Canvas(size)
-    habitat = HABITATS[rng.integers(len(HABITATS))]
-    paint_scene(canvas, rng, habitat, clutter=rng.uniform(0, 1))
-    scale = rng.uniform(0.32, 0.5) * min(size)
-    centre = rng.uniform((0.38, 0.4), (0.62, 0.6)) * size
-    canvas.place(centre, scale, rng.uniform(-0.35, 0.35), bool(rng.random() < 0.5))
+def paint_thing(canvas: Canvas, kind: str, variant: str, rng: np.random.Generator) -> None:
+    """Draw an entry of ``THINGS`` where the canvas's unit coordinates lie, in random colours.
+
+    >>> canvas = Canvas((48, 48))
+    >>> paint_thing(canvas, 'cup', 'plain', np.random.default_rng(0))
+    >>> bool(canvas.image.any())
+    True
+    """
     main, other = rng.integers(60, 235, (2, 3)).tolist()
     dark_marks = sum(main) > 3 * 140
     ink = rng.integers(*((15, 80) if dark_marks else (200, 250)), 3).tolist()
     paint = Paint(main, other, ink, shade(main, 0.4), rng.uniform(0.14, 0.22))
     _KINDS[kind][0](canvas, variant, paint)
-    if rng.random() < 0.2:
-        paint_sprigs(canvas, rng, habitat[1], 1)
-    return canvas.finish(rng)
+
+
+def scatter_things(
+    canvas: Canvas, rng: np.random.Generator, things: Sequence[tuple[str, str]]
+) -> None:
+    """Draw entries of ``THINGS`` at random places, each about a third of the picture high."""
+    width, height = canvas.size
+    for kind, variant in things:
+        place = rng.uniform((0.1, 0.1), (0.9, 0.9)) * (width, height)
+        flip = rng.random() < 0.5
+        canvas.place(place, rng.uniform(0.2, 0.4) * height, rng.uniform(-0.35, 0.35), flip)
+        paint_thing(canvas, kind, variant, rng)
