@@ -32,6 +32,7 @@ COMMANDS = {
     'show': ('dva_mm.visualization.run:main', 'write a page of ranked images, curves or maps'),
     'serve': ('dva_mm.serve.run:main', 'serve a page that searches an index'),
     'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
+    'plant': ('dva_mm.prepare.plant_command:main', 'make a data set of objects pasted into scenes'),
 }
 """Name -> module:function, which takes the arguments, and a line of help."""
 

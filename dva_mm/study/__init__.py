@@ -6,7 +6,7 @@ _MODULES = {
     'Row': 'matrix',
     'Run': 'matrix',
     'Study': 'matrix',
-    'load_study': 'matrix',
+    'load_study': 'study_file',
     'append_result': 'results',
     'find_result': 'results',
     'read_results': 'results',

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import root
+from mmengine.registry import Registry
 from mmpretrain import registry
 
 from dva_mm.engine.data import DATA_FIELDS
@@ -102,7 +102,7 @@ def _arguments(kind: object) -> set[str] | None:
     """The arguments of a registered class, of its bases too where it hands them on; None: any."""
     found = kind if inspect.isclass(kind) else None
     for each in vars(registry).values() if found is None else ():
-        if isinstance(each, type(root)) and (found := each.get(str(kind))) is not None:
+        if isinstance(each, Registry) and (found := each.get(str(kind))) is not None:
             break
     if found is None:
         return None

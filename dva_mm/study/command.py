@@ -22,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_arguments(argv)
     from .docs import fill_page
-    from .matrix import load_study
     from .results import put_header
+    from .study_file import load_study
 
     done = True
     if args.study:
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(study, results: Path, args: argparse.Namespace) -> bool:
     from dataclasses import replace
 
-    from .run import Launcher
+    from .launcher import Launcher
     from .schedule import Schedule
 
     rows = study.rows

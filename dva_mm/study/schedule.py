@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from .launcher import Launcher, RunFailed, locked
 from .matrix import Row, Run, Study, final_runs, trial_runs
 from .results import append_result, find_result, put_header, read_results
-from .run import Launcher, Place, RunFailed, execute, hash_data, locked
+from .run import Place, execute, hash_data
 
 
 class Schedule:
