@@ -61,6 +61,8 @@ def check_option(cfg: Config, name: str, value: object, place: str) -> None:
     """
     if isinstance(value, dict) and 'type' in value:
         node = ConfigDict(type=value['type'])
+        if _class(node.type) is None:
+            raise ValueError(f'{place}: {name}: no class {node.type!r} is registered')
         for key in value.keys() - {'type', '_delete_'}:
             _check_leaf(node, key, [], f'{place}: {name}')
     if name in DATA_FIELDS:
@@ -98,13 +100,18 @@ def _check_leaf(node: object, leaf: str, known: list, place: str) -> None:
         raise ValueError(f'{place}: {kind} has no {leaf!r}; {hint}')
 
 
+def _class(kind: object) -> object:
+    """What a config's ``type`` names, or None."""
+    if not isinstance(kind, str):
+        return kind
+    registries = [each for each in vars(registry).values() if isinstance(each, Registry)]
+    return next((found for each in registries if (found := each.get(kind)) is not None), None)
+
+
 def _arguments(kind: object) -> set[str] | None:
     """The arguments of a registered class, of its bases too where it hands them on; None: any."""
-    found = kind if inspect.isclass(kind) else None
-    for each in vars(registry).values() if found is None else ():
-        if isinstance(each, Registry) and (found := each.get(str(kind))) is not None:
-            break
-    if found is None:
+    found = _class(kind)
+    if not inspect.isclass(found):
         return None
     names: set[str] = set()
     for each in inspect.getmro(found):
