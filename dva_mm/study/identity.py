@@ -15,7 +15,7 @@ from mmpretrain.registry import DATASETS
 
 import dva_mm
 from dva_mm.datasets.box_file import image_root
-from dva_mm.engine.data import data_sets
+from dva_mm.engine.data import RUNNER_READS, data_sets
 
 FOLDERS = ('data_root', 'work_dir', 'out_dir', 'resume', 'per_class_file')
 """Fields that say where things lie, which changes no figure."""
@@ -49,6 +49,16 @@ def _without(value: object, names: tuple[str, ...]) -> object:
     return [_without(item, names) for item in value] if isinstance(value, list) else value
 
 
+def runner_fields(cfg: Config) -> dict:
+    """What MMEngine's Runner reads of a config; a config's own helpers are left out.
+
+    >>> runner_fields(Config(dict(work_dir='a', my_pipeline=[])))
+    {'work_dir': 'a'}
+    """
+    read = inspect.signature(RUNNERS.get(cfg.get('runner_type', 'Runner'))).parameters
+    return {k: v for k, v in cfg.to_dict().items() if k in {*read, *RUNNER_READS}}
+
+
 def config_hash(cfg: Config) -> str:
     """Hash what MMEngine's Runner reads of a config, but for its seed and where files lie.
 
@@ -57,8 +67,7 @@ def config_hash(cfg: Config) -> str:
     >>> config_hash(Config(dict(model=1))) == config_hash(Config(dict(model=2)))
     False
     """
-    read = inspect.signature(RUNNERS.get(cfg.get('runner_type', 'Runner'))).parameters
-    kept = {k: v for k, v in cfg.to_dict().items() if k in read and k not in _BESIDE}
+    kept = {k: v for k, v in runner_fields(cfg).items() if k not in _BESIDE}
     kept.get('randomness', {}).pop('seed', None)
     text = json.dumps(_without(portable(kept), (*FOLDERS, *HOW)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from dva_mm.files import replace_atomically
 
-from .identity import data_hash, environment, portable
+from .identity import data_hash, environment, portable, runner_fields
 from .launcher import Launcher, RunFailed
 from .matrix import Run, folder_name, test_config
 
@@ -109,7 +109,7 @@ def _test(
 
 def _write_config(cfg: Config, folder: Path, name: str, evaluator: str) -> str:
     """Write the merged config, with a hook that records the run, as a file of its own."""
-    values = cfg.to_dict()
+    values = runner_fields(cfg)
     values.setdefault('default_hooks', {})['run_record'] = dict(
         type='RunRecordHook', out=str(folder / f'{name}.json')
     )

@@ -8,9 +8,11 @@ import pytest
 from tiny_data import write_config, write_cub, write_weights
 
 from dva_mm.engine import launch
-from dva_mm.study import load_study, read_results
+from dva_mm.study import identity, load_study, read_results
 from dva_mm.study.command import main
 from dva_mm.study.launcher import Launcher, RunFailed, last_line, locked
+from dva_mm.study.matrix import final_runs
+from dva_mm.study.run import hash_data
 from dva_mm.study.schedule import Schedule
 
 NAMES = count()
@@ -39,12 +41,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / 'mine.py').write_text("""
 rows = {
     'frozen': dict(config='tiny.py', frozen=True),
-    'DVA': dict(config='tiny.py'),
+    'DVA': dict(config='tiny.py', tests={'again': {'test_evaluator.topk': (1,)}}),
 }
 options = {'train_cfg.max_epochs': 1}
 seeds = [0, 1]
 search = dict(val_classes=0.5, grid={'model.head.beta': [0.0, 1.0]})
-tests = {'again': {'test_evaluator.topk': (1,)}}
 baseline = 'frozen'
 """)
     return folder / 'mine.py'
@@ -98,17 +99,15 @@ def test_a_study_runs_to_its_table_and_goes_on_where_it_failed(study: Path, tmp_
     assert (tmp_path / 'mine.svg').is_file() and (tmp_path / 'mine.csv').is_file()
 
 
-def test_other_images_are_another_run(study: Path, tmp_path):
-    one = schedule(study, tmp_path)
-    frozen = one.study.rows[:1]
-    assert one.run(frozen)
+def test_other_images_are_another_run(study: Path, monkeypatch):
+    (run,) = final_runs(load_study(study), load_study(study).rows[0])
+    before = hash_data(run)
+    monkeypatch.setattr(identity, '_HASHED', {})
+    assert hash_data(run) == before
     picture = next((study.parent / 'cub' / 'images').glob('008*/0.png'))
-    from dva_mm.study import identity
-
     picture.write_bytes(picture.read_bytes() + b'\0')
-    identity._HASHED.clear()
-    two = schedule(study, tmp_path)
-    assert two.run(frozen) and two.total == 1
+    monkeypatch.setattr(identity, '_HASHED', {})
+    assert hash_data(run) != before
 
 
 def test_the_launcher_tells_the_last_error_of_a_process_and_ends_it(tmp_path: Path, monkeypatch):
