@@ -19,6 +19,7 @@ from dva_mm.screen import quieten
 COMMANDS = {
     'train': ('dva_mm.engine.launch:train', 'train a config'),
     'test': ('dva_mm.engine.launch:test', 'test a checkpoint, or the frozen encoder'),
+    'study': ('dva_mm.study.command:main', 'run configs x seeds, and write tables of them'),
     'publish': ('dva_mm.engine.publish:main', "write a run's weights alone"),
     'boxes': ('dva_mm.detection.run:main', "write a file of each image's box"),
     'index': ('dva_mm.retrieval.run:index_main', 'make an index of photographs'),
@@ -31,6 +32,7 @@ COMMANDS = {
     'show': ('dva_mm.visualization.run:main', 'write a page of ranked images, curves or maps'),
     'serve': ('dva_mm.serve.run:main', 'serve a page that searches an index'),
     'prepare': ('dva_mm.prepare.run:main', 'download, verify, unpack and check a data set'),
+    'plant': ('dva_mm.prepare.plant_command:main', 'make a data set of objects pasted into scenes'),
 }
 """Name -> module:function, which takes the arguments, and a line of help."""
 
@@ -73,7 +75,7 @@ def main(argv: list[str] | None = None) -> int | None:
                 if command == 'train' and rank is None:
                     again = shlex.join(['python', *sys.orig_argv[1:], '--resume'])
                     hint = f'; to go on: {_variables(rest)}{again}'
-                elif command == 'index':
+                elif command in ('index', 'study'):
                     hint = '; the same command goes on from here'
                 print(f'\ninterrupted{hint}', file=sys.stderr)
             return 130

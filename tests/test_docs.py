@@ -110,6 +110,7 @@ def pages_of(nav: list | str) -> list[str]:
         'prepare',
         'retrieval',
         'export',
+        'study',
     ],
 )
 def test_every_public_class_and_function_is_in_the_api(part: str):

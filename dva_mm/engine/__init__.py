@@ -8,6 +8,7 @@ from .hooks import (
 )
 from .optim import TrainableOptimWrapperConstructor
 from .publish import load_adapter, publish
+from .record import RunRecordHook
 from .resume import ResumedScheduleHook
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     'NonFiniteLossHook',
     'ProgressBarHook',
     'ResumedScheduleHook',
+    'RunRecordHook',
     'TrainableOptimWrapperConstructor',
     'TrainableParametersHook',
     'load_adapter',

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 DATA_FIELDS = ('data_root', 'protocol', 'reader', 'val_classes')
 """Options that change all data sets at once."""
-_RUNNER_READS = (  # from the config, beside its parameters
+RUNNER_READS = (  # from the config, beside its parameters
     *('runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn'),
     *('compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
 )
@@ -40,7 +40,7 @@ def merge_options(cfg: Config, options: dict | None) -> None:
     """
     options = dict(options or {})
     runner = inspect.signature(RUNNERS.get(cfg.get('runner_type', 'Runner'))).parameters
-    known = {*cfg, *DATA_FIELDS, *runner, *_RUNNER_READS}
+    known = {*cfg, *DATA_FIELDS, *runner, *RUNNER_READS}
     for name in options:
         top = name.split('.')[0]
         if top not in known:

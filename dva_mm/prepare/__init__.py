@@ -3,10 +3,16 @@
 from dva_mm.lazy import lazy_names
 
 _MODULES = {
+    'Knobs': 'plans',
+    'Plan': 'plans',
     'Report': 'check',
     'UnsafeArchiveError': 'unpack',
     'check_data': 'check',
     'download_file': 'download',
+    'draw_picture': 'pixels',
+    'paste': 'pixels',
+    'plan_pictures': 'plans',
+    'plant': 'planted',
     'prepare_benchmark': 'benchmark',
     'train_command': 'benchmark',
     'unpack_archive': 'unpack',

@@ -1,0 +1,6 @@
+# Cars planted small into photographs of flowers, with their true boxes; PLANTED is the folder:
+# python tools/plant.py CARS FLOWERS --classes 98 --size 0.4 0.7 --out data/planted
+_base_ = 'flowers.py'
+options = {'data_root': '{{$PLANTED:data/planted}}', 'reader': 'csv'}
+_three = '../dva_deit_tiny_folder_boxes.py'
+_boxes = {'train_dataloader.dataset.boxes': 'annotation'}

@@ -1,0 +1,106 @@
+"""Study files: read, and refused before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from dva_mm.study import load_study
+from dva_mm.study.command import main
+from dva_mm.study.identity import config_hash
+from dva_mm.study.matrix import final_runs, run_config, trial_runs
+
+STUDIES = Path(__file__).resolve().parents[2] / 'configs' / 'studies'
+CONFIG = 'dva_mm::ica_deit_tiny_folder.py'
+GOOD = f"""
+rows = {{
+    'frozen': dict(config={CONFIG!r}, frozen=True),
+    'ICA': dict(config={CONFIG!r}, options={{'model.head.temperature': 0.2}}),
+    'LoRA': dict(
+        config={CONFIG!r},
+        options={{'model.backbone.tuning': dict(_delete_=True, type='LoRA', rank=2)}},
+        grid={{'model.backbone.tuning.rank': [1, 2]}},
+    ),
+}}
+seeds = [3, 5]
+search = dict(val_classes=0.5, grid={{'optim_wrapper.optimizer.lr': [0.1, 0.2]}})
+baseline = 'frozen'
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(old: str = '', new: str = '') -> Path:
+        assert old in GOOD
+        path = tmp_path / 'mine.py'
+        path.write_text(GOOD.replace(old, new, 1))
+        return path
+
+    return write
+
+
+def test_rows_options_seeds_and_trials_make_the_runs(write):
+    study = load_study(write(), {'data_root': 'birds'})
+    frozen, ica, lora = study.rows
+    assert study.name == 'mine' and [len(final_runs(study, row)) for row in study.rows] == [1, 2, 2]
+    assert [len(trial_runs(study, row)) for row in study.rows] == [0, 2, 2]
+    run = final_runs(study, ica)[1]
+    assert run.cfg.randomness.seed == 5 and run.cfg.model.head.temperature == 0.2
+    assert run.cfg.val_dataloader.dataset.data_root == 'birds'
+    assert 'val_classes' not in run.cfg.train_dataloader.dataset
+    trial = trial_runs(study, lora)[0]
+    assert trial.cfg.model.backbone.tuning == dict(type='LoRA', rank=1)
+    sides = [trial.cfg[f'{name}_dataloader'].dataset for name in ('train', 'val')]
+    assert [(side.split, side.val_classes) for side in sides] == [('train', 0.5), ('val', 0.5)]
+
+
+def test_the_hash_of_a_config_ignores_seed_and_folders_alone(write):
+    study = load_study(write())
+    row = study.rows[1]
+    same = run_config(row, 4, {'data_root': '/elsewhere', 'train_dataloader.num_workers': 7})
+    other = run_config(row, 3, {'train_dataloader.batch_size': 7})
+    first = config_hash(run_config(row, 3))
+    assert config_hash(same) == first != config_hash(other)
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'said'),
+    [
+        ('seeds =', 'seed =', 'seed'),
+        ('frozen=True', 'frosen=True', 'frosen'),
+        (CONFIG, 'dva_mm::gone.py', 'gone'),
+        ("'ICA'", "'frozen'", 'frozen'),
+        ("'ICA'", "'LoRA '", 'LoRA'),
+        ('head.temperature', 'head.temprature', 'temprature'),
+        ("'model.head", "'modl.head", 'modl'),
+        ('rank=2', 'rnk=2', 'rnk'),
+        ("type='LoRA'", "type='LoRRA'", 'LoRRA'),
+        ('[1, 2]', '[1, 2, 3]', '3'),
+        ("baseline = 'frozen'", "baseline = 'DVA'", 'DVA'),
+        ('[3, 5]', '[3, 3]', '3'),
+        ('baseline =', "metrics = ['recal']\nbaseline =", 'recal'),
+    ],
+)
+def test_a_mistake_is_refused_with_its_name(write, old: str, new: str, said: str):
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        load_study(write(old, new))
+
+
+def test_a_dry_run_lists_runs_without_data_and_writes_nothing(write, tmp_path: Path, capsys):
+    out = tmp_path / 'results'
+    assert main([str(write()), '--dry-run', '--out', str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 9 and all(line.startswith('to do') for line in lines)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('data', ['flowers', 'planted'])
+@pytest.mark.parametrize('file', sorted(STUDIES.glob('*.py')), ids=lambda path: path.stem)
+def test_every_shipped_study_builds_the_configs_of_all_its_rows(file, data, monkeypatch):
+    text = file.read_text()
+    if data != 'flowers' and '$DATA' not in text:
+        pytest.skip('one set of data')
+    monkeypatch.setenv('DATA', data)
+    study = load_study(file)
+    assert len(study.rows) > 1 and study.description
+    hashes = [config_hash(run_config(row, 0)) for row in study.rows if not row.frozen]
+    assert len(set(hashes)) == len(hashes) or file.stem == 'clutter'  # whose data differ
