@@ -18,8 +18,8 @@ from .things import THINGS
 DRAWING = 3  # Raised whenever the same settings draw other pictures.
 MARKER = 'drawn.json'
 LIGHT = 0.3
-SCALE = (0.26, 0.38)
-CLUTTER = 3
+SCALE = (0.3, 0.42)
+CLUTTER = 4
 PLACES = (
     *('Alder', 'Amber', 'Birch', 'Bramble', 'Canyon', 'Cedar', 'Clover', 'Coast', 'Dune', 'Elm'),
     *('Fen', 'Fern', 'Glen', 'Harbour', 'Heath', 'Holly', 'Island', 'Juniper', 'Linden', 'Marsh'),
@@ -68,7 +68,7 @@ def draw_demo(
 ) -> Path:
     """Draw the demo birds into ``root`` in CUB-200-2011's layout, and return it as a path.
 
-    Three things lie about in each picture. A species of the first half, on which open-set training
+    Four things lie about in each picture. A species of the first half, on which open-set training
     learns, has a home: the share ``at_home`` of its pictures is drawn in one of ten habitats, with
     one of the things of a kind of its own, so that the background nearly gives it away. All other
     pictures, and all of the second half's, are drawn in any habitat with any things.

@@ -52,7 +52,7 @@ def test_boxes_and_pixels_are_those_of_the_drawing(birds):
         size = (int(rng.integers(160, 193)), int(rng.integers(128, 161)))
         home = i < 6 and rng.random() < 0.9
         habitat = HABITATS[0] if home else None
-        numbers = rng.integers(64, size=3)
+        numbers = rng.integers(64, size=4)
         if home:
             numbers[0] %= 4  # the first kind, in any of its variants
         things = [THINGS[number] for number in numbers]
