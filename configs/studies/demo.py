@@ -1,6 +1,6 @@
 # The drawn birds of the demo: python tools/study.py configs/studies/demo.py
-description = """The demo: 60 drawn species train, 60 others test. Each way of training took the best
-of three learning rates, tried on the last 30 of the training species."""
+description = """60 drawn species train, 60 others test. Each way of training takes the best of
+three learning rates, tried on the last 30 of the training species."""
 _lr = 'optim_wrapper.optimizer.lr'
 _adapters = {_lr: [3e-3, 6e-3, 1.2e-2]}
 rows = {
