@@ -38,13 +38,19 @@ def softmax(values: list[Tensor]) -> list[Tensor]:
     return [torch.exp(value) / total for value in values]
 
 
-def proxy_loss(embeddings: Tensor, labels: Tensor, proxies: Tensor, tau: float) -> Tensor:
-    """Mean over the images of -log softmax(z P^T / tau)[y]."""
-    terms = [
-        -torch.log(softmax(logits(embedding, proxies, tau))[int(label)])
-        for embedding, label in zip(embeddings, labels, strict=True)
-    ]
-    return sum(terms) / len(terms)
+def proxy_loss(
+    embeddings: Tensor, labels: Tensor, proxies: Tensor, tau: float, smoothing: float = 0.0
+) -> Tensor:
+    """Mean over the images of -sum_k t_k log softmax(z P^T / tau)[k].
+
+    t is 1 for the image's class and 0 for the others; a share of it is spread over all.
+    """
+    total = 0
+    for embedding, label in zip(embeddings, labels, strict=True):
+        for k, share in enumerate(softmax(logits(embedding, proxies, tau))):
+            target = (1 - smoothing) * (k == int(label)) + smoothing / len(proxies)
+            total = total - target * torch.log(share)
+    return total / len(embeddings)
 
 
 def kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -78,6 +84,7 @@ def dva_terms(
     beta: float,
     temperature: float,
     mode: str,
+    smoothing: float = 0.0,
 ) -> dict[str, Tensor]:
     """The four terms of the loss, each under the name that the head reports."""
     z = torch.stack([unit(row) for row in original])
@@ -89,8 +96,8 @@ def dva_terms(
     else:
         transfer = squared_l2(z, z_d) if mode == 'l2' else one_minus_cosine(z, z_d)
     return dict(
-        loss_proxy=proxy_loss(original, labels, proxies, tau),
-        loss_discriminative=proxy_loss(discriminative, labels, proxies, tau),
+        loss_proxy=proxy_loss(original, labels, proxies, tau, smoothing),
+        loss_discriminative=proxy_loss(discriminative, labels, proxies, tau, smoothing),
         loss_background=proxy_loss(background, background_labels, proxies, tau),
         loss_dpt=beta * transfer,
     )

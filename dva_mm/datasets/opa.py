@@ -4,6 +4,7 @@ Paper: https://arxiv.org/abs/2506.16273. The enlargement of the box and the fill
 this project (see docs/method.md).
 """
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -79,7 +80,10 @@ class OPA(BaseTransform):
         discriminative: Pipeline of the object. None takes ``resize``'s and then ``original``'s.
             Defaults to None.
         background: Pipeline of the background. None takes ``original``'s. Defaults to None.
-        scale: Enlargement of the box for the discriminative view. Defaults to 1.3.
+        scale: Enlargement of the box for the discriminative view; a pair (low, high) draws one for
+            each image. Defaults to 1.3.
+        shift: The box of the discriminative view moves along each axis by up to this share of its
+            side, drawn for each image. Defaults to 0.0.
         fill: Colour painted over the object, R, G, B in 0-255: the data's mean, which the
             preprocessor turns into zero. Defaults to ImageNet's mean.
         channel_order: Order of ``img``'s channels, 'bgr' (as OpenCV loads) or 'rgb'.
@@ -90,7 +94,8 @@ class OPA(BaseTransform):
             discriminative view is still cut from the full image. Defaults to None, nothing.
 
     Raises:
-        ValueError: If ``scale`` is below 1 or ``channel_order`` is unknown.
+        ValueError: If ``scale`` is below 1 or no range, ``shift`` is not in [0, 1), or
+            ``channel_order`` is unknown.
 
     >>> opa = OPA(original=[dict(type='mmcv.Resize', scale=(8, 8))])
     >>> views = opa(dict(img=np.zeros((40, 60, 3), np.uint8), box=(20, 10, 30, 20)))['img']
@@ -103,26 +108,30 @@ class OPA(BaseTransform):
         original: Sequence[dict],
         discriminative: Sequence[dict] | None = None,
         background: Sequence[dict] | None = None,
-        scale: float = 1.3,
+        scale: float | tuple[float, float] = 1.3,
         fill: Sequence[float] = (123.675, 116.28, 103.53),
         channel_order: str = 'bgr',
         resize: Sequence[dict] | None = None,
+        shift: float = 0.0,
     ) -> None:
-        if not scale >= 1:  # NaN too
-            raise ValueError(f'OPA scale must be at least 1, got {scale}')
+        low, high = (scale, scale) if isinstance(scale, int | float) else scale
+        if not 1 <= low <= high:  # NaN too
+            raise ValueError(f'OPA scale must be at least 1, or a range of such, got {scale}')
+        if not 0 <= shift < 1:
+            raise ValueError(f'OPA shift must be at least 0 and below 1, got {shift}')
         if channel_order not in ('bgr', 'rgb'):
             raise ValueError(f"OPA channel_order must be 'bgr' or 'rgb', got {channel_order!r}")
         self.resize = _compose(resize or ())
         self.original = _compose(original)
         self.discriminative = _compose(discriminative or [*(resize or ()), *original])
         self.background = _compose(background or original)
-        self.scale = scale
+        self.scale, self.shift = (low, high), shift
         self.fill = tuple(fill) if channel_order == 'rgb' else tuple(fill)[::-1]
 
     def transform(self, results: dict) -> dict:
         """Replace ``img`` by the list of views."""
         image, box = results['img'], results.get('box')
-        objects = discriminative_view(image, box, self.scale)
+        objects = discriminative_view(image, *self._vary(box))
         whole = self.resize(_with_image(results, image))
         box = _follow_resize(box, image, whole['img'])
         context = background_view(whole['img'], box, self.fill)
@@ -139,11 +148,22 @@ class OPA(BaseTransform):
             )
         return {**packed, 'img': views, 'has_background': context is not None}
 
+    def _vary(self, box: Sequence[float] | None) -> tuple[Sequence[float] | None, float]:
+        """The box moved, and the enlargement, as this image draws them."""
+        low, high = self.scale
+        scale = low if low == high else random.uniform(low, high)
+        if box is None or not self.shift:
+            return box, scale
+        x1, y1, x2, y2 = (float(value) for value in box)
+        right = random.uniform(-self.shift, self.shift) * (x2 - x1)
+        down = random.uniform(-self.shift, self.shift) * (y2 - y1)
+        return (x1 + right, y1 + down, x2 + right, y2 + down), scale
+
     def __repr__(self) -> str:
         return (
             f'OPA(original={self.original}, discriminative={self.discriminative}, '
             f'background={self.background}, scale={self.scale}, fill={self.fill}, '
-            f'resize={self.resize})'
+            f'resize={self.resize}, shift={self.shift})'
         )
 
 

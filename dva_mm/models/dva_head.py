@@ -1,5 +1,7 @@
 """DVAHead: class proxies, the three-view proxy loss and the weighted DPT loss."""
 
+from functools import partial
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -34,6 +36,8 @@ class DVAHead(BaseModule):
         beta: Weight of the DPT loss; 0 turns it off. Defaults to 1.0.
         dpt: Config of :class:`DPTLoss`; may be None with ``beta=0``.
             Defaults to ``dict(type='DPTLoss')``.
+        label_smoothing: Share of the target of L_proxy(z, y) and L_proxy(z_d, y) that is spread
+            over all classes (https://arxiv.org/abs/1512.00567). Defaults to 0.0.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -53,6 +57,7 @@ class DVAHead(BaseModule):
         background: str = 'proxy',
         beta: float = 1.0,
         dpt: dict | None = dict(type='DPTLoss'),
+        label_smoothing: float = 0.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -66,6 +71,7 @@ class DVAHead(BaseModule):
             ('temperature', temperature, temperature > 0, 'positive'),
             ('background', background, background in _BACKGROUNDS, f'one of {_BACKGROUNDS}'),
             ('beta', beta, beta >= 0, 'at least 0'),
+            ('label_smoothing', label_smoothing, 0 <= label_smoothing < 1, 'in [0, 1)'),
             ('dpt', dpt, dpt is not None or beta == 0, f'the config of a DPT loss with {beta=}'),
         ):
             if not good:
@@ -75,6 +81,7 @@ class DVAHead(BaseModule):
         self.background = background
         self.uses_background = background != 'none'
         self.beta = beta
+        self.label_smoothing = label_smoothing
         self.dpt = MODELS.build(dpt) if beta > 0 else None
         count = num_classes + (background == 'proxy')
         self.proxies = nn.Parameter(torch.empty(count, in_channels))
@@ -120,9 +127,10 @@ class DVAHead(BaseModule):
             unit = [F.normalize(view.float(), dim=1) for view in views]
             unit, targets = gather_views(unit, targets, self.num_classes)
             labels, logits = targets[0], [self.logits(z) for z in unit]
-            losses = dict(loss_proxy=F.cross_entropy(logits[0], labels))
+            proxy_loss = partial(F.cross_entropy, label_smoothing=self.label_smoothing)
+            losses = dict(loss_proxy=proxy_loss(logits[0], labels))
             if discriminative is not None:
-                losses['loss_discriminative'] = F.cross_entropy(logits[1], labels)
+                losses['loss_discriminative'] = proxy_loss(logits[1], labels)
                 if self.beta > 0:
                     losses['loss_dpt'] = self.beta * self.dpt(*unit[:2], *logits[:2])
             if with_background:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -16,6 +17,8 @@ from .mmpretrain_vit import build_mmpretrain_vit
 from .plain_vit import check_img_size
 from .timm_vit import build_timm_vit
 from .tuning import Tuning, build_tuning
+
+_POOLINGS = ('cls', 'avg', 'cls+avg', 'map')
 
 
 @MODELS.register_module()
@@ -45,8 +48,8 @@ class FrozenViT(BaseBackbone):
         img_size: Side of the input in pixels, or (height, width); another than the checkpoint's
             resamples the position embedding. None keeps the host's own. Defaults to None.
         pooling: 'cls', the class token after the final norm, 'avg', the mean of the patch
-            tokens, or 'map', the host's own attention pooling (SigLIP, Perception Encoder).
-            Defaults to 'cls'.
+            tokens, 'cls+avg', both, each at unit length, one after the other (B, 2C), or 'map',
+            the host's own attention pooling (SigLIP, Perception Encoder). Defaults to 'cls'.
         tuning: ``type`` and options of a registered :class:`~dva_mm.models.tuning.Tuning` ('ICA',
             'Full', 'BitFit', 'LoRA', 'VPTShallow', 'VPTDeep', 'AdaptFormer'). None trains nothing.
             Defaults to ``dict(type='ICA')``.
@@ -73,8 +76,8 @@ class FrozenViT(BaseBackbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if pooling not in ('cls', 'avg', 'map'):
-            raise ValueError(f"FrozenViT pooling must be 'cls', 'avg' or 'map', got {pooling!r}")
+        if pooling not in _POOLINGS:
+            raise ValueError(f'FrozenViT pooling must be one of {_POOLINGS}, got {pooling!r}')
         if grad_checkpointing and not isinstance(arch, str):
             raise ValueError(
                 "FrozenViT grad_checkpointing=True: mmpretrain's VisionTransformer has none; name "
@@ -89,7 +92,8 @@ class FrozenViT(BaseBackbone):
         self.host = self._vit.model
         if grad_checkpointing:
             self.host.set_grad_checkpointing()
-        self.img_size, self.embed_dims = self._vit.img_size, self._vit.embed_dims
+        self.img_size = self._vit.img_size
+        self.embed_dims = self._vit.embed_dims * (2 if pooling == 'cls+avg' else 1)
         base = self.host.state_dict(keep_vars=True)
         self._base_names = {name: name for name in base}
         self._fingerprint = self._hash_base()
@@ -186,6 +190,9 @@ class FrozenViT(BaseBackbone):
         patches = tokens[:, prefix + self.num_prompts :]
         if self.pooling == 'avg':
             return (self._vit.pooled_norm(patches.mean(dim=1)),)
+        if self.pooling == 'cls+avg':
+            halves = (tokens[:, 0], patches.mean(dim=1))
+            return (torch.cat([F.normalize(half, dim=1) for half in halves], dim=1),)
         return (self._vit.attention_pool(torch.cat((tokens[:, :prefix], patches), dim=1)),)
 
 

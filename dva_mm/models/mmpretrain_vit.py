@@ -42,7 +42,7 @@ def build_mmpretrain_vit(
         raise ValueError(f"arch must be of mmpretrain's VisionTransformer, got type={kind!r}")
     if pooling == 'map':
         raise ValueError("mmpretrain's ViT has no attention pooling; use pooling='cls' or 'avg'")
-    if pooling == 'cls' and not config.get('with_cls_token', True):
+    if pooling in ('cls', 'cls+avg') and not config.get('with_cls_token', True):
         raise ValueError("the VisionTransformer has no class token; use pooling='avg'")
     if img_size is not None:
         config['img_size'] = img_size

@@ -58,8 +58,8 @@ def build_timm_vit(
                 '--pretrained weights/vit.safetensors)'
             ) from error
     if pooling != 'map' and vit.attn_pool is not None:
-        vit.reset_classifier(0, 'token' if pooling == 'cls' else 'avg')
-    if pooling == 'cls':
+        vit.reset_classifier(0, 'avg' if pooling == 'avg' else 'token')
+    if pooling in ('cls', 'cls+avg'):
         vit.fc_norm = nn.Identity()
     return PlainViT(
         model=vit,
@@ -118,10 +118,11 @@ def _check_vit(vit: nn.Module, arch: str, pooling: str) -> None:
         )
     if pooling == 'map' and vit.attn_pool is None:
         raise ValueError(f"{arch!r} has no attention pooling; use pooling='cls' or 'avg'")
-    if pooling == 'cls' and vit.cls_token is None:
-        raise ValueError(f"{arch!r} has no class token; use pooling='avg' or, if it has, 'map'")
-    if pooling == 'cls' and isinstance(vit.norm, nn.Identity):
-        raise ValueError(f"{arch!r} has no norm for its class token; use pooling='avg'")
+    if pooling in ('cls', 'cls+avg'):
+        if vit.cls_token is None:
+            raise ValueError(f"{arch!r} has no class token; use pooling='avg' or, if it has, 'map'")
+        if isinstance(vit.norm, nn.Identity):
+            raise ValueError(f"{arch!r} has no norm for its class token; use pooling='avg'")
 
 
 def _check_file(vit: nn.Module, file: str) -> None:

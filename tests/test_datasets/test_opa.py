@@ -1,6 +1,7 @@
 """OPA on images whose every pixel is known."""
 
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -217,10 +218,17 @@ def test_views_of_different_sizes_are_refused(image: np.ndarray):
 
 
 @pytest.mark.parametrize(
-    ('option', 'value'), [('scale', 0.9), ('scale', math.nan), ('channel_order', 'gray')]
+    ('option', 'value'),
+    [
+        ('scale', 0.9),
+        ('scale', math.nan),
+        ('scale', (2.0, 1.5)),
+        ('shift', 1.0),
+        ('channel_order', 'gray'),
+    ],
 )
 def test_options_out_of_range_are_refused(option: str, value: object):
-    with pytest.raises(ValueError, match=f'{option} .*{value}'):
+    with pytest.raises(ValueError, match=f'{option} .*{re.escape(str(value))}'):
         pipeline(**{option: value})
 
 
@@ -239,3 +247,23 @@ def test_views_are_collated(tmp_path: Path):
     assert [view.shape for view in batch['inputs']] == [(4, 3, 32, 32)] * 3
     samples = [sample.has_background for sample in batch['data_samples']]
     assert samples == [True, False, True, True]
+
+
+def test_the_object_view_alone_draws_its_place_and_enlargement():
+    x = np.mgrid[:200, :200].astype(np.uint8)[::-1]
+    image, box = np.stack([*x, x[0]], axis=-1), (80, 60, 120, 100)
+    opa = pipeline(original=STRETCH, scale=(1.0, 2.0), shift=0.25)
+    resize, cuts = opa.discriminative, []
+    opa.discriminative = lambda results: cuts.append(results['img']) or resize(results)
+    backgrounds = [opa(dict(img=image, box=box))['img'][2] for _ in range(200)]
+    assert all(np.array_equal(view, backgrounds[0]) for view in backgrounds)
+    places = []
+    for axis, middle in ((0, 100), (1, 80)):
+        sides = np.array([cut.shape[1 - axis] for cut in cuts])
+        middles = np.array([cut[0, 0, axis] for cut in cuts]) + sides / 2
+        assert 40 <= sides.min() < 44 and 76 < sides.max() <= 82
+        assert middle - 11 <= middles.min() < middle - 8 and middle + 8 < middles.max()
+        assert middles.max() <= middle + 11
+        places += [sides, middles]
+    assert abs(np.corrcoef(places)[0, [1, 3]]).max() < 0.25 > abs(np.corrcoef(places)[1, 3])
+    assert pipeline(shift=0.25)(dict(img=image))['has_background'] is False

@@ -25,10 +25,16 @@ def batch():
     )
 
 
-@pytest.mark.parametrize('mode', ['kl', 'l2', 'cosine'])
+@pytest.mark.parametrize(
+    ('mode', 'smoothing'), [('kl', 0.0), ('l2', 0.0), ('cosine', 0.0), ('kl', 0.3)]
+)
 @pytest.mark.parametrize('background', ['proxy', 'class', 'none'])
-def test_terms_and_gradients_are_those_of_the_twin(batch, background, mode):
-    model = head(background=background, dpt=dict(type='DPTLoss', mode=mode, temperature=2.0))
+def test_terms_and_gradients_are_those_of_the_twin(batch, background, mode, smoothing):
+    model = head(
+        background=background,
+        dpt=dict(type='DPTLoss', mode=mode, temperature=2.0),
+        label_smoothing=smoothing,
+    )
     inputs = [batch['original'], batch['discriminative'], batch['background'], model.proxies]
     slow = [tensor.detach().double().requires_grad_() for tensor in inputs]
     own_class = batch['background_labels']
@@ -41,6 +47,7 @@ def test_terms_and_gradients_are_those_of_the_twin(batch, background, mode):
         beta=BETA,
         temperature=2.0,
         mode=mode,
+        smoothing=smoothing,
     )
     if background == 'none':
         del want['loss_background']
@@ -118,6 +125,7 @@ def test_a_label_that_is_no_class_is_named(batch, label):
         ('temperature', 0),
         ('background', 'mean'),
         ('beta', -1),
+        ('label_smoothing', 1),
         ('dpt', None),  # with beta 1
     ],
 )

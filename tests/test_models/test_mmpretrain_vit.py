@@ -63,6 +63,7 @@ def test_optional_parts_map_to_mmpretrains_names(
     [
         (dict(type='BEiTViT'), {}, "'BEiTViT'"),
         (dict(with_cls_token=False), {}, "pooling='avg'"),
+        (dict(with_cls_token=False), dict(pooling='cls+avg'), "pooling='avg'"),
         ({}, dict(pooling='map'), 'attention pooling'),
         ({}, dict(pretrained=True), 'model.backbone.pretrained'),  # there is no hub
         ({}, dict(grad_checkpointing=True), 'grad_checkpointing'),

@@ -128,6 +128,17 @@ def test_embeddings_are_those_of_the_vits_own_pooling(family, tiny_vit, save_wei
         assert build(arch, pooling='avg').host.attn_pool is None
 
 
+@pytest.mark.parametrize('family', ['vit', 'dinov3'])
+def test_class_token_and_mean_stand_side_by_side(family, tiny_vit, images):
+    arch, images = tiny_vit(family), images[..., :32, :32]
+    encoder = build(arch, img_size=32, pooling='cls+avg')
+    tokens = encoder.host.forward_features(images)
+    halves = tokens[:, 0], tokens[:, encoder.host.num_prefix_tokens :].mean(dim=1)
+    want = torch.cat([half / half.norm(dim=1, keepdim=True) for half in halves], dim=1)
+    torch.testing.assert_close(encoder(images)[0], want)
+    assert encoder.embed_dims == want.shape[1] == 2 * tokens.shape[2]
+
+
 @pytest.mark.parametrize('name', ['cls_token', 'blocks.3.attn.qkv.bias', 'norm.weight'])
 def test_a_file_that_lacks_one_tensor_is_refused(name, timm_weights, mmpretrain_twin, save_weights):
     state = {key: tensor for key, tensor in timm_weights.items() if key != name}
@@ -169,6 +180,7 @@ def test_a_file_of_another_model_or_none_at_all_is_refused(
         ('test_vit3', 'cls', ["'test_vit3'", "pooling='avg'", "'map'"]),  # built as SigLIP
         ('test_vit', 'map', ["'test_vit'", 'attention pooling']),
         ('vit_wee_patch16_reg1_gap_256', 'cls', ["pooling='avg'"]),
+        ('vit_wee_patch16_reg1_gap_256', 'cls+avg', ["pooling='avg'"]),
         ('test_resnet', 'cls', ["'test_resnet'"]),
         ('xcit_nano_12_p16_224', 'cls', ['Xcit', 'DINOv3']),
         ('eva02_base_patch14_224', 'avg', ['Eva', 'fused']),  # separate projections

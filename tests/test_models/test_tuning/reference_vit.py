@@ -58,4 +58,9 @@ def expected_embedding(encoder, tokens, pooling, num_prompts=0):
         return tokens[:, 0]
     patches = list(range(prefix_of(encoder.host) + num_prompts, tokens.shape[1]))
     average = sum(tokens[:, i] for i in patches) / len(patches)
+    if pooling == 'cls+avg':
+        halves = [
+            half / (half**2).sum(dim=1, keepdim=True).sqrt() for half in (tokens[:, 0], average)
+        ]
+        return torch.cat(halves, dim=1)
     return encoder.host.fc_norm(average) if hasattr(encoder.host, 'blocks') else average

@@ -95,7 +95,7 @@ def loss(encoder, images):
 
 
 @every_tuning
-@pytest.mark.parametrize('pooling', ['cls', 'avg'])
+@pytest.mark.parametrize('pooling', ['cls', 'avg', 'cls+avg'])
 def test_the_start_and_what_trains(build, images, name, pooling):
     encoder, base = build(name, pooling=pooling), build(pooling=pooling)
     same = torch.equal(encoder.eval()(images)[0], base(images)[0])

@@ -35,12 +35,13 @@ def naive_vpt(host, images, prompts, deep):
     return torch.stack(outputs)
 
 
-@pytest.mark.parametrize('pooling', ['cls', 'avg'])
+@pytest.mark.parametrize('pooling', ['cls', 'avg', 'cls+avg'])
 @pytest.mark.parametrize('deep', [False, True])
 def test_prompts_equal_the_sequence_written_out(arch, images, deep, pooling):
     encoder = build(arch, dict(type='VPTDeep' if deep else 'VPTShallow', num_tokens=3), pooling)
     prompts = [block.prompts.tokens for block in encoder.blocks[: None if deep else 1]]
-    assert all(tokens.shape == (3, encoder.embed_dims) for tokens in prompts)
+    width = encoder.embed_dims // (2 if pooling == 'cls+avg' else 1)
+    assert all(tokens.shape == (3, width) for tokens in prompts)
     tokens = naive_vpt(encoder.host, images, prompts, deep)
     assert tokens.shape[1] == (4 if isinstance(arch, str) else 16) + 1 + 3
     want = expected_embedding(encoder, tokens, pooling, 3)
