@@ -93,8 +93,10 @@ class RunRecordHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Evaluate a run that was cut between its last checkpoint and its last figures."""
-        last = self.record['epochs'][-1] if self.record['epochs'] else {}
-        if runner.val_loop is not None and runner.epoch and 'metrics' not in last:
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        if runner.val_loop is None or not by_epoch or not runner.epoch:
+            return
+        if 'metrics' not in self._epoch(runner.epoch):
             runner.val_loop.run()
 
     def before_test(self, runner: Runner) -> None:

@@ -66,7 +66,7 @@ class Launcher:
                 stderr=subprocess.STDOUT,
                 env={**self.variables, **os.environ},
                 pass_fds=(lock,),
-                start_new_session=True,  # Ctrl-C reaches this process alone, which stops them all
+                process_group=0,  # Ctrl-C reaches this process alone, which stops them all
             )
             self._running.add(process)
         code = process.wait()

@@ -43,6 +43,7 @@ class Study:
     description: str
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
+    first_seed: int  # of trials and frozen encoders, whichever seeds are run
     val_classes: float
     metrics: tuple[str, ...]
     baseline: str | None
@@ -162,7 +163,7 @@ class Run:
 
 def trial_runs(study: Study, row: Row) -> list[Run]:
     """The trials of a row, on the study's first seed."""
-    seed = study.seeds[0]
+    seed = study.first_seed
     return [
         Run(row, seed, run_config(row, seed, options, study.val_classes), number, options)
         for number, options in enumerate(row.trials)
@@ -171,5 +172,5 @@ def trial_runs(study: Study, row: Row) -> list[Run]:
 
 def final_runs(study: Study, row: Row, chosen: dict | None = None) -> list[Run]:
     """The runs of a row whose figures count; of a frozen encoder one, which needs no seed."""
-    seeds = study.seeds[:1] if row.frozen else study.seeds
+    seeds = (study.first_seed,) if row.frozen else study.seeds
     return [Run(row, seed, run_config(row, seed, chosen), chosen=chosen or {}) for seed in seeds]

@@ -50,11 +50,13 @@ def load_study(path: str | Path, options: dict | None = None) -> Study:
     )
     plot = dict(values.get('plot') or {})
     check_names(f'{path}: plot', plot, PLOT_KEYS)
+    seeds = tuple(values.get('seeds', (0, 1, 2)))
     study = Study(
         name=values.get('name', path.stem),
         description=values.get('description', ''),
         rows=rows,
-        seeds=tuple(values.get('seeds', (0, 1, 2))),
+        seeds=seeds,
+        first_seed=seeds[0] if seeds else 0,
         val_classes=search.get('val_classes', 0.0),
         metrics=tuple(values.get('metrics', ('Recall@1', 'Recall@2', 'Recall@4', 'Recall@8'))),
         baseline=values.get('baseline'),

@@ -1,5 +1,6 @@
 """Study files: read, and refused before anything runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,10 @@ def test_rows_options_seeds_and_trials_make_the_runs(write):
     assert run.cfg.randomness.seed == 5 and run.cfg.model.head.temperature == 0.2
     assert run.cfg.val_dataloader.dataset.data_root == 'birds'
     assert 'val_classes' not in run.cfg.train_dataloader.dataset
-    trial = trial_runs(study, lora)[0]
+    other = replace(study, seeds=(7,))
+    assert [final_runs(other, r)[0].seed for r in study.rows] == [3, 7, 7]
+    trial = trial_runs(other, lora)[0]
+    assert trial.seed == 3
     assert trial.cfg.model.backbone.tuning == dict(type='LoRA', rank=1)
     sides = [trial.cfg[f'{name}_dataloader'].dataset for name in ('train', 'val')]
     assert [(side.split, side.val_classes) for side in sides] == [('train', 0.5), ('val', 0.5)]
