@@ -1,7 +1,6 @@
 """What a run was and what it gave, as one JSON file."""
 
 import json
-import resource
 import statistics
 import sys
 import time
@@ -131,9 +130,7 @@ class RunRecordHook(Hook):
         return epochs[-1]
 
     def _write(self) -> None:
-        unit = 2**20 if sys.platform == 'darwin' else 2**10
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-        self.record['memory_mb'] = round(max(used, self.record['memory_mb']), 1)
+        self.record['memory_mb'] = round(max(_peak_memory(), self.record['memory_mb']), 1)
         if torch.cuda.is_available():
             used = torch.cuda.max_memory_allocated() / 2**20
             self.record['cuda_mb'] = round(max(used, self.record['cuda_mb'] or 0.0), 1)
@@ -145,3 +142,13 @@ class RunRecordHook(Hook):
 def _count(module: torch.nn.Module | None, trained: bool) -> int:
     parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
     return sum(p.numel() for p in parameters if p.requires_grad or not trained)
+
+
+def _peak_memory() -> float:
+    """Largest resident memory of this process in MB; 0 where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    unit = 2**20 if sys.platform == 'darwin' else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
