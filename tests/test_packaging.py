@@ -24,6 +24,7 @@ SOURCES = (
 DOWNSTREAM = """\
 _base_ = ['dva_mm::dva_demo.py']
 print('dva_mm comes from', __import__('dva_mm').__file__)
+data_root, reader = 'birds', 'cub'
 train_cfg = dict(max_epochs=1)
 """
 
@@ -153,6 +154,8 @@ def test_an_installed_package_is_inherited_from_trained_and_tested(built: Path, 
     pip = [sys.executable, '-m', 'pip', 'install', '--no-index', '--no-deps', '--no-compile']
     run([*pip, '--target', str(site), str(wheel)], cwd=tmp_path)
     (project / 'mine.py').write_text(DOWNSTREAM)
+    draw = "from dva_mm.demo import draw_demo; draw_demo('birds', 8, 4)"
+    run([sys.executable, '-c', draw], project, PYTHONPATH=str(site))
     dva = [sys.executable, '-m', 'dva_mm']
     output = run([*dva, 'train', 'mine.py', '--work-dir', 'run'], project, PYTHONPATH=str(site))
     assert f'dva_mm comes from {site / "dva_mm" / "__init__.py"}' in output

@@ -161,9 +161,9 @@ def markdown(header: dict, lines: Sequence[dict]) -> str:
     body = [[row['label'], str(row['n']), *_cells(row, names, baseline)] for row in rows]
     text = [_paragraph(header), _grid(titles, body) if rows else 'No run is done yet.']
     if choices := _choices(header, lines):
-        share = f'{header["val_classes"]:.0%}'
+        share = f'{header["val_classes"]:.0%}'.replace('%', ' %')
         text.append(
-            f'Each setting was tried once on the last {share} of the training classes, held out; '
+            f'Each setting was tried once on the last {share} of the training classes, held out;\n'
             'the best is in bold and was taken.'
         )
         text.append(_grid(['', 'tried', 'Recall@1, held-out classes'], choices))
