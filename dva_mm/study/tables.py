@@ -152,14 +152,15 @@ def collect(header: dict, lines: Sequence[dict]) -> list[dict]:
 
 
 def markdown(header: dict, lines: Sequence[dict]) -> str:
-    """The table of a study, and below it what was chosen on held-out classes."""
+    """The tables of a study: its figures, their differences, what held-out classes chose."""
     rows = collect(header, lines)
     names, baseline = header['metrics'], header.get('baseline')
     titles = ['', 'n', *(TITLES.get(name, name) for name in names)]
-    if baseline:
-        titles += [f'{names[0]}, minus {baseline}', '95 % over seeds', '… and classes']
-    body = [[row['label'], str(row['n']), *_cells(row, names, baseline)] for row in rows]
+    body = [[row['label'], str(row['n']), *_cells(row, names)] for row in rows]
     text = [_paragraph(header), _grid(titles, body) if rows else 'No run is done yet.']
+    if compared := [_compared(row) for row in rows if row['difference']]:
+        titles = ['', f'{names[0]}, minus {baseline}', '95 % over seeds', '… and classes']
+        text.append(_grid(titles, compared))
     if choices := _choices(header, lines):
         share = f'{header["val_classes"]:.0%}'.replace('%', ' %')
         text.append(
@@ -174,7 +175,7 @@ def _paragraph(header: dict) -> str:
     return textwrap.fill(' '.join(header['description'].split()), 100, break_on_hyphens=False)
 
 
-def _cells(row: dict, names: Sequence[str], baseline: str | None) -> list[str]:
+def _cells(row: dict, names: Sequence[str]) -> list[str]:
     cells = []
     for name in names:
         value = row['cells'].get(name)
@@ -184,16 +185,16 @@ def _cells(row: dict, names: Sequence[str], baseline: str | None) -> list[str]:
             cells.append(f'{value.mean:,.3f}' if name == 'step_seconds' else f'{value.mean:,.0f}')
         else:
             cells.append(str(value))
-    if not baseline:
-        return cells
+    return cells
+
+
+def _compared(row: dict) -> list[str]:
     difference = row['difference']
-    if difference is None:
-        return [*cells, '–', '–', '–']
     ends = [
         '–' if ends is None else f'{ends[0]:+.2f} to {ends[1]:+.2f}'
         for ends in (difference.seeds, difference.classes)
     ]
-    return [*cells, f'{difference.mean:+.2f}', *ends]
+    return [row['label'], f'{difference.mean:+.2f}', *ends]
 
 
 def _choices(header: dict, lines: Sequence[dict]) -> list[list[str]]:
