@@ -9,17 +9,21 @@ from .hooks import (
 from .optim import TrainableOptimWrapperConstructor
 from .publish import load_adapter, publish
 from .resume import ResumedScheduleHook
+from .speed import CompileHook, PrecisionHook, compile_encoder
 
 __all__ = [
     'AdapterCheckpointHook',
+    'CompileHook',
     'EncoderCheckHook',
     'EpochSeedHook',
     'FrozenBaselineHook',
     'NonFiniteLossHook',
+    'PrecisionHook',
     'ProgressBarHook',
     'ResumedScheduleHook',
     'TrainableOptimWrapperConstructor',
     'TrainableParametersHook',
+    'compile_encoder',
     'load_adapter',
     'publish',
 ]
