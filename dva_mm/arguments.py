@@ -79,7 +79,9 @@ def make_parser(command: str) -> argparse.ArgumentParser:
         )
         parser.add_argument('--out', help='JSON file of metrics; default: WORK_DIR/metrics.json')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (GPU)')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: fp16 on a GPU, bf16 on a CPU'
+    )
     parser.add_argument('--no-pin-memory', action='store_true', help='do not pin memory')
     parser.add_argument(
         '--cfg-options',

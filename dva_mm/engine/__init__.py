@@ -10,18 +10,22 @@ from .optim import TrainableOptimWrapperConstructor
 from .publish import load_adapter, publish
 from .record import RunRecordHook
 from .resume import ResumedScheduleHook
+from .speed import CompileHook, PrecisionHook, compile_encoder
 
 __all__ = [
     'AdapterCheckpointHook',
+    'CompileHook',
     'EncoderCheckHook',
     'EpochSeedHook',
     'FrozenBaselineHook',
     'NonFiniteLossHook',
+    'PrecisionHook',
     'ProgressBarHook',
     'ResumedScheduleHook',
     'RunRecordHook',
     'TrainableOptimWrapperConstructor',
     'TrainableParametersHook',
+    'compile_encoder',
     'load_adapter',
     'publish',
 ]

@@ -18,7 +18,7 @@ DATA_FIELDS = ('data_root', 'protocol', 'reader', 'val_classes')
 """Options that change all data sets at once."""
 RUNNER_READS = (  # from the config, beside its parameters
     *('runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn'),
-    *('compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
+    *('compile', 'precision', 'activation_checkpointing', 'efficient_conv_bn_eval'),
 )
 
 

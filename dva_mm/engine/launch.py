@@ -24,6 +24,7 @@ from .data import LOADERS, check_datasets, data_sets, merge_options
 from .hooks import prepare_hooks
 from .publish import load_adapter
 from .resume import last_checkpoint, set_resume
+from .speed import set_speed
 
 VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
 
@@ -130,15 +131,7 @@ def _load(args: argparse.Namespace) -> Config:
         closed = 'closed' in [data.get('protocol') for data in data_sets(cfg)]
         work_dir = Path('work_dirs') / (name + '_closed' * (closed and 'closed' not in name))
     cfg.work_dir = str(check_writable(Path(work_dir) / 'run.log', '--work-dir').parent)
-    if args.amp:
-        if not torch.cuda.is_available():
-            raise ValueError('--amp needs a GPU, and torch sees none; leave it out')
-        if cfg.get('optim_wrapper'):
-            cfg.optim_wrapper.type = 'AmpOptimWrapper'
-            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-        for name in ('val_cfg', 'test_cfg'):
-            if cfg.get(name) is not None:  # usually an empty dict
-                cfg[name].fp16 = True
+    set_speed(cfg, args.amp)
     return cfg
 
 

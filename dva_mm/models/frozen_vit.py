@@ -96,7 +96,7 @@ class FrozenViT(BaseBackbone):
         self.embed_dims = self._vit.embed_dims * (2 if pooling == 'cls+avg' else 1)
         base = self.host.state_dict(keep_vars=True)
         self._base_names = {name: name for name in base}
-        self._fingerprint = self._hash_base()
+        self._fingerprint, self._sums = self._hash_base(), self._sum_base()
         self.merged = False
         self._tuned = self._tuning.apply(self._vit)
         # peft renames what it wraps: the tensors of the base are known by their identity.
@@ -120,17 +120,23 @@ class FrozenViT(BaseBackbone):
 
     def init_weights(self) -> None:
         """Reset what the tuning added, and undo what a parent's ``init_cfg`` drew in the host."""
-        if self._hash_base() != self._fingerprint:
+        if self._sum_base() != self._sums:
             pretrained = self._build_vit(self.img_size).model.state_dict()
             state = {present: pretrained[name] for present, name in self._base_names.items()}
             self.host.load_state_dict(state, strict=False)
-            self._fingerprint = self._hash_base()  # another only where pretrained=False
+            # Others only where pretrained=False.
+            self._fingerprint, self._sums = self._hash_base(), self._sum_base()
         for module in self._tuned:
             self._tuning.reset(module)
 
     def base_names(self) -> tuple[str, ...]:
         """Names of the frozen tensors in ``state_dict()``: the host's, less those that train."""
         return tuple(f'host.{name}' for name in self._frozen_names)
+
+    def _sum_base(self) -> list[float]:
+        """A sum of each pre-trained tensor, which tells a change at a tenth of a hash's cost."""
+        state = self.host.state_dict()
+        return [state[name].double().sum().item() for name in self._base_names]
 
     def _hash_base(self) -> str:
         digest = hashlib.sha256()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 import torch.nn as nn
+from mmcv.cnn.bricks import DropPath
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.registry import MODELS
@@ -48,6 +49,9 @@ def build_mmpretrain_vit(
         config['img_size'] = img_size
     config.update(out_type='raw', out_indices=-1, final_norm=True)
     vit: VisionTransformer = MODELS.build(config)
+    for module in vit.modules():
+        if isinstance(module, DropPath):  # numpy's numbers would split what torch.compile makes
+            module.drop_prob = float(module.drop_prob)
     inner = config.get('arch', 'base')
     if isinstance(inner, dict):
         inner = ','.join(f'{key}={inner[key]}' for key in sorted(inner))

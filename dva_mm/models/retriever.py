@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 import torch.nn as nn
@@ -42,6 +43,9 @@ class DVARetriever(BaseModel):
     Raises:
         ValueError: if the width of the encoder cannot be found.
     """
+
+    #: type in which encoder and neck compute under autocast; None leaves that to the caller
+    autocast_dtype: torch.dtype | None = None
 
     def __init__(
         self,
@@ -94,11 +98,13 @@ class DVARetriever(BaseModel):
         """
         if stage not in ('backbone', 'neck'):
             raise ValueError(f"stage must be 'backbone' or 'neck', got {stage!r}")
-        features = self.backbone(inputs)
-        if stage == 'backbone':
-            return features
-        if self.neck is not None:
-            features = self.neck(features)
+        dtype = self.autocast_dtype
+        with nullcontext() if dtype is None else torch.autocast(inputs.device.type, dtype):
+            features = self.backbone(inputs)
+            if stage == 'backbone':
+                return features
+            if self.neck is not None:
+                features = self.neck(features)
         embeddings = features[-1] if isinstance(features, list | tuple) else features
         if embeddings.dim() != 2:
             raise ValueError(

@@ -21,12 +21,11 @@ from tqdm import tqdm
 from dva_mm import register
 from dva_mm.config import load_config
 from dva_mm.engine.publish import load_adapter
+from dva_mm.engine.speed import PRECISIONS, compile_encoder
 
 from .hub import PREFIX, download
 from .images import as_images, chunks, dataset_batches, load_batches, name_of
 from .source import absolute_source, config_of, find_weights, fingerprint
-
-PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 class Embedded(NamedTuple):
@@ -88,7 +87,7 @@ class Retriever:
             encoder.merge()
         self.model = model.to(self.device).eval().requires_grad_(False)
         if compile:
-            encoder.compile()
+            compile_encoder(encoder)
 
     @classmethod
     def load(

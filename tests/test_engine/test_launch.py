@@ -76,8 +76,8 @@ def test_data_options_reach_every_data_set(configured: Callable, tmp_path: Path,
         (launch.train, ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'base_batch'),
         (launch.train, ['--launcher', 'slurm'], '--launcher slurm .*dist_train.sh'),
         (launch.train, ['--launcher', 'mpi'], '--launcher mpi .*dist_train.sh'),
-        (launch.train, ['--amp'], '--amp'),
-        (launch.test, ['--amp'], '--amp'),
+        (launch.train, ['--cfg-options', 'precision=fp16'], 'fp16.*bf16'),
+        (launch.test, ['--cfg-options', 'precision=fp8'], 'fp8'),
     ],
 )
 def test_mistakes_are_refused_before_the_model_is_built(
@@ -116,6 +116,23 @@ def test_amp_trains_and_evaluates_in_half_precision(
     assert cfg.val_cfg.fp16 is True
     assert configured('--amp', command=launch.test).test_cfg.fp16 is True
     assert 'fp16' not in configured().val_cfg
+    bf16 = configured('--amp', '--cfg-options', 'precision=bf16')  # which needs no scaled loss
+    assert bf16.default_hooks.precision.type == 'PrecisionHook'
+    assert 'fp16' not in bf16.val_cfg and bf16.optim_wrapper.get('type') != 'AmpOptimWrapper'
+
+
+def test_amp_without_a_gpu_is_bf16(configured: Callable, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for command in (launch.train, launch.test):
+        assert 'precision' in configured('--amp', command=command).default_hooks
+        assert 'precision' not in configured(command=command).default_hooks
+
+
+def test_compile_is_of_the_encoder_and_not_of_the_optimiser(configured: Callable):
+    cfg = configured('--cfg-options', 'compile=True')
+    assert 'compile' not in cfg and cfg.default_hooks.compile == dict(type='CompileHook')
+    cfg = configured('--cfg-options', 'compile.backend=eager')
+    assert cfg.default_hooks.compile == dict(type='CompileHook', backend='eager')
 
 
 def test_work_dir_defaults_to_the_name_of_the_config(configured: Callable, config_file: Path):

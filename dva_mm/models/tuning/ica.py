@@ -18,6 +18,34 @@ from .base import Tuning, check_options
 _ACTIVATIONS = {'GELU': nn.GELU, 'ReLU': nn.ReLU, None: nn.Identity}
 
 
+class _AddUp(torch.autograd.Function):
+    """Add ``s · h Uᵀ`` to some thirds of a fused output in place; its backward copies nothing.
+
+    Takes the output (M, 3D), the T hidden parts side by side (M, T r), s, the T places of the
+    thirds, and T matrices U (D, r).
+    """
+
+    @staticmethod
+    def forward(ctx, fused: Tensor, hidden: Tensor, scale: float, places, *ups: Tensor) -> Tensor:
+        thirds, parts = fused.chunk(3, dim=1), hidden.chunk(len(ups), dim=1)
+        for place, part, up in zip(places, parts, ups, strict=True):
+            thirds[place].addmm_(part, up.T, alpha=scale)
+        ctx.mark_dirty(fused)
+        ctx.save_for_backward(hidden, *ups)
+        ctx.scale, ctx.places = scale, places
+        return fused
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, *ups = ctx.saved_tensors
+        thirds, parts = grad.chunk(3, dim=1), hidden.chunk(len(ups), dim=1)
+        of_hidden = [ctx.scale * (thirds[p] @ up) for p, up in zip(ctx.places, ups, strict=True)]
+        of_ups = [
+            ctx.scale * (thirds[p].T @ part) for p, part in zip(ctx.places, parts, strict=True)
+        ]
+        return grad, torch.cat(of_hidden, dim=1), None, None, *of_ups
+
+
 class ICALinear(nn.Linear):
     """A frozen fused ``qkv`` projection with trainable bottlenecks on Q and K.
 
@@ -82,10 +110,20 @@ class ICALinear(nn.Linear):
             nn.init.zeros_(up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = list(F.linear(x, self.weight, self.bias).chunk(3, dim=-1))  # each (..., D)
-        for place, down, up in self._bottlenecks():
-            parts[place] = parts[place] + self.scale * up(self.act(down(x)))
-        return torch.cat(parts, dim=-1)
+        tokens = x.reshape(-1, self.in_features)  # (M, C)
+        fused = F.linear(tokens, self.weight, self.bias)  # (M, 3D)
+        places, downs, ups = zip(*self._bottlenecks(), strict=True)
+        # One product for all T targets: (M, C) -> (M, T r)
+        hidden = self.act(F.linear(tokens, torch.cat([down.weight for down in downs])))
+        if torch.compiler.is_compiling():  # which fuses what would be copies here
+            parts = list(fused.chunk(3, dim=-1))  # each (M, D)
+            for place, up, h in zip(places, ups, hidden.chunk(len(ups), dim=-1), strict=True):
+                parts[place] = parts[place] + self.scale * up(h)
+            fused = torch.cat(parts, dim=-1)
+        else:
+            weights = [up.weight.to(fused.dtype) for up in ups]  # under autocast fused is narrow
+            fused = _AddUp.apply(fused, hidden, self.scale, places, *weights)
+        return fused.view(*x.shape[:-1], self.out_features)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:

@@ -46,6 +46,38 @@ def test_q_k_v_and_gradients_are_those_of_three_matrices(act, scale, bias, targe
     )
 
 
+@pytest.mark.parametrize('act', ['GELU', None])
+def test_compiled_in_place_and_without_graph_it_computes_the_same(act):
+    """Compiled, it adds to copies; else in place. No backward and no inference changes that."""
+    ica, x = adapter(act, 0.3), tokens()
+    inputs = [x, *(p for p in ica.parameters() if p.requires_grad)]
+    cotangent = torch.randn(4, 18, dtype=torch.float64)
+
+    def compute(module):
+        out = module(x)
+        return [out, *torch.autograd.grad(out, inputs, cotangent)]
+
+    in_place, before = compute(ica), [tensor.detach().clone() for tensor in inputs]
+    with torch.inference_mode():
+        torch.testing.assert_close(ica(x), in_place[0])
+    for bare in (x.detach(), x.detach().T.contiguous().T[None]):  # no gradient, other strides
+        torch.testing.assert_close(ica(bare).view(4, 18), in_place[0])
+    torch.compiler.reset()
+    torch.testing.assert_close(compute(torch.compile(ica, backend='eager')), in_place)
+    assert all(torch.equal(a, b) for a, b in zip(inputs, before, strict=True))
+
+
+def test_under_autocast_gradients_are_float32_and_near():
+    ica, x = adapter().float(), torch.randn(4, 6, requires_grad=True)
+    (plain,) = torch.autograd.grad(ica(x).square().sum(), ica.q_up.weight)
+    with torch.autocast('cpu', torch.bfloat16):
+        mixed = ica(x)
+    assert mixed.dtype == torch.bfloat16
+    (got,) = torch.autograd.grad(mixed.float().square().sum(), ica.q_up.weight)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, plain, rtol=0.05, atol=0.05 * plain.abs().max().item())
+
+
 def test_it_takes_over_the_parameters_and_adds_four_keys():
     """The draws are those of four Linears and two resets: a seed gives the same adapters ever."""
     qkv, x = nn.Linear(6, 18).requires_grad_(False), torch.randn(2, 5, 6)
