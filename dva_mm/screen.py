@@ -1,6 +1,7 @@
 """What of the log is shown on the screen; the file of a run has all of it."""
 
 import logging
+import sys
 from typing import TextIO
 
 from tqdm import tqdm
@@ -9,10 +10,15 @@ _NOISE = ('Distributed training is not used', '"FileClient"', '"HardDiskBackend"
 
 
 def quieten(logger: logging.Logger) -> logging.Logger:
-    """Let the logger's streams show :func:`is_for_screen`'s part alone; its files keep all."""
+    """Let the logger's streams show :func:`is_for_screen`'s part alone; its files keep all.
+
+    A stream that was closed, as a notebook's may be, gives way to standard output.
+    """
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.addFilter(is_for_screen)
+            if getattr(handler.stream, 'closed', False):
+                handler.stream = sys.stdout
             if not isinstance(handler.stream, AboveBars):
                 handler.setStream(AboveBars(handler.stream))
     return logger
@@ -39,6 +45,11 @@ class AboveBars:
     def flush(self) -> None:
         """Flush the stream."""
         self.stream.flush()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream is closed."""
+        return getattr(self.stream, 'closed', False)
 
 
 def is_for_screen(record: logging.LogRecord) -> bool:

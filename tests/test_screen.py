@@ -30,6 +30,18 @@ def test_a_line_of_the_log_clears_the_bar_first():
     assert 'half of it\n' in terminal.getvalue()
 
 
+def test_a_stream_that_was_closed_gives_way_to_standard_output(capsys):
+    terminal = Terminal()
+    logger = logging.Logger('closed')
+    logger.addHandler(logging.StreamHandler(terminal))
+    for _ in range(2):  # as it came, and when it stands above bars already
+        quieten(logger).info('first')
+        logger.handlers[0].stream.stream.close()
+        quieten(logger).info('second')
+        assert capsys.readouterr().out == 'second\n'
+        logger.handlers[0].setStream(Terminal())
+
+
 def run(hook: ProgressBarHook, steps: int, done: int = 0) -> None:
     runner = SimpleNamespace(max_iters=steps, iter=done)
     hook.before_train(runner)

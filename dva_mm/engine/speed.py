@@ -7,8 +7,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from dva_mm.models import FrozenViT
-
 from .checkpoint import unwrap
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -28,11 +26,14 @@ def compile_encoder(encoder: nn.Module, backend: str = 'inductor') -> None:
         backend: As of ``torch.compile``. Defaults to 'inductor', which on a CPU needs a C++
             compiler.
 
+    >>> from dva_mm.models import FrozenViT
     >>> encoder = FrozenViT('test_vit', pretrained=False, img_size=32)
     >>> compile_encoder(encoder, backend='eager')
     >>> encoder(torch.randn(2, 3, 32, 32))[0].shape
     torch.Size([2, 64])
     """
+    from dva_mm.models import FrozenViT  # an exported model runs without it
+
     for module in encoder.blocks if isinstance(encoder, FrozenViT) else [encoder]:
         module.compile(dynamic=True, backend=backend)
 
