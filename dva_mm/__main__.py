@@ -36,6 +36,12 @@ COMMANDS = {
 }
 """Name -> module:function, which takes the arguments, and a line of help."""
 
+_OUT_OF_MEMORY = (
+    'the memory of the GPU is full ({}). Lower train_dataloader.batch_size, or set '
+    "precision='bf16' or model.backbone.grad_checkpointing=True (--cfg-options); to embed, lower "
+    '--batch-size'
+)
+
 
 def main(argv: list[str] | None = None) -> int | None:
     """Run a command (default: the command line's) and turn a user's mistake into one line.
@@ -89,6 +95,8 @@ def main(argv: list[str] | None = None) -> int | None:
             raise
         # Of a data loader's worker torch gives the traceback as the message.
         text = str(error).rpartition(f'\n{type(error).__name__}: ')[2].strip()
+        if _is_out_of_memory(error):
+            text = _OUT_OF_MEMORY.format(text.partition('. ')[0])
         print(f'error: {text}', file=sys.stderr, flush=True)
         logger = MMLogger.get_current_instance()
         if logger.log_file:
@@ -114,7 +122,12 @@ def _is_mistake(error: BaseException) -> bool:
     """Tell whether the user can mend it; an unknown option of a class is a TypeError."""
     if isinstance(error, TypeError):
         return 'unexpected keyword argument' in str(error)
-    return isinstance(error, ValueError | FileNotFoundError | ImportError)
+    mendable = isinstance(error, ValueError | FileNotFoundError | ImportError)
+    return mendable or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return type(error).__name__ == 'OutOfMemoryError'  # torch's, and torch may not be imported
 
 
 def _variables(arguments: list[str]) -> str:

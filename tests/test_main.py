@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 import dva_mm
 from dva_mm import __main__ as command_line
@@ -118,6 +119,17 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         command(TypeError('unsupported operand'))
     with pytest.raises(RuntimeError):  # no user's mistake
         command(RuntimeError())
+
+
+def test_a_full_gpu_says_what_to_lower(command: Callable, capsys: pytest.CaptureFixture):
+    message = 'CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...'
+    assert command(torch.OutOfMemoryError(message)) == 2
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith('error: ') and 'CUDA out of memory' in line
+    for option in ('train_dataloader.batch_size', 'precision', 'grad_checkpointing'):
+        assert option in line
+    with pytest.raises(RuntimeError):
+        command(RuntimeError(message))
 
 
 def test_ctrl_c_says_how_to_go_on(
