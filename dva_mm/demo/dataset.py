@@ -70,7 +70,7 @@ def draw_demo(
 
     Four things lie about in each picture. A species of the first half, on which open-set training
     learns, has a home: the share ``at_home`` of its pictures is drawn in one of ten habitats, with
-    one of the things of a kind of its own, so that the background nearly gives it away. All other
+    one of the things of one kind, so that the background nearly gives it away. All other
     pictures, and all of the second half's, are drawn in any habitat with any things.
 
     Half of each species' pictures are for training in CUB's own split. They have 160-192 x 128-160

@@ -104,9 +104,11 @@ def compare(runs: Sequence[dict], others: Sequence[dict], metric: str) -> Differ
     >>> compare(a, b, 'Recall@1').mean
     2.0
     """
-    by_seed = {run['seed']: run for run in others}
-    frozen = others[0] if len(others) == 1 and others[0].get('seconds') is None else None
-    pairs = [(run, by_seed.get(run['seed'], frozen)) for run in runs]
+    if _frozen(runs):
+        pairs = [(runs[0], other) for other in others]
+    else:
+        by_seed, frozen = {run['seed']: run for run in others}, _frozen(others)
+        pairs = [(run, frozen or by_seed.get(run['seed'])) for run in runs]
     pairs = [pair for pair in pairs if pair[1] and all(metric in r['metrics'] for r in pair)]
     if not pairs:
         return None
@@ -116,11 +118,16 @@ def compare(runs: Sequence[dict], others: Sequence[dict], metric: str) -> Differ
     if (
         metric == 'Recall@1'
         and known
-        and len({len(r['class_images']) for p in pairs for r in p}) == 1
+        and len({tuple(r['class_images']) for p in pairs for r in p}) == 1
     ):
         hits = np.array([np.subtract(*(run['class_hits'] for run in pair)) for pair in pairs])
         classes = bootstrap_classes(hits, np.array(pairs[0][0]['class_images']))
     return Difference(float(np.mean(values)), len(pairs), bootstrap_seeds(values), classes)
+
+
+def _frozen(runs: Sequence[dict]) -> dict | None:
+    """The run of a frozen encoder, which has no seed to pair by; None of other rows."""
+    return runs[0] if len(runs) == 1 and runs[0].get('seconds') is None else None
 
 
 def figure(run: dict, name: str) -> float | None:

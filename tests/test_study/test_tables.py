@@ -44,6 +44,9 @@ def test_spread_and_paired_difference_are_the_textbook_s():
     assert difference.mean == pytest.approx((2 - 1 + 3) / 3) and difference.n == 3
     frozen = compare(rows['full'], rows['frozen'], 'Recall@1')
     assert frozen.n == 3 and frozen.mean == pytest.approx(73 - 50)
+    back = compare(rows['frozen'], rows['full'], 'Recall@1')
+    assert back.n == 3 and back.mean == pytest.approx(50 - 73)
+    assert back.seeds == pytest.approx((-frozen.seeds[1], -frozen.seeds[0]))
     assert compare(rows['full'][:1], rows['DVA'][1:], 'Recall@1') is None
 
 
