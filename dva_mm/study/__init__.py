@@ -10,9 +10,9 @@ _MODULES = {
     'append_result': 'results',
     'find_result': 'results',
     'read_results': 'results',
-    'compare': 'tables',
+    'compare': 'statistics',
     'markdown': 'tables',
-    'spread': 'tables',
+    'spread': 'statistics',
     'draw': 'plots',
     'fill': 'docs',
 }

@@ -1,4 +1,7 @@
-"""What makes two runs the same: their configs, their images, and the code that ran."""
+"""What makes two runs the same, their configs and their images, and what code ran.
+
+Code and files of weights do not make another run: their commit and their names are on the line.
+"""
 
 import hashlib
 import inspect

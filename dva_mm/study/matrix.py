@@ -51,7 +51,10 @@ class Study:
 
     def header(self) -> dict:
         """What tables and plots need beside the runs, as the results keep it."""
-        rows = [dict(label=r.label, x=r.x, line=r.line, trials=len(r.trials)) for r in self.rows]
+        rows = [
+            dict(label=r.label, x=r.x, line=r.line, trials=[portable(t) for t in r.trials])
+            for r in self.rows
+        ]
         return dict(
             study=self.name,
             kind='header',

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .launcher import Launcher, RunFailed, locked
 from .matrix import Row, Run, Study, final_runs, trial_runs
-from .results import append_result, find_result, put_header, read_results
+from .results import append_result, find_result, put_header, read_results, rows_of
 from .run import Place, execute, hash_data
 
 
@@ -62,6 +62,7 @@ class Schedule:
                 continue
             ready += [run for run in runs if not self._find(run, lines)]
         self._run_all(ready)
+        self._put_last(rows)
         for text in self.failed:
             print(f'failed: {text}', flush=True)
         return not self.failed
@@ -87,6 +88,16 @@ class Schedule:
         """The runs that count, or None as long as a trial is missing."""
         chosen = choose(trial_runs(self.study, row), lambda run: self._find(run, lines))
         return None if chosen is None else final_runs(self.study, row, chosen)
+
+    def _put_last(self, rows: Sequence[Row]) -> None:
+        """Repeat a line that was done before where a later one of other options would count."""
+        header, lines = read_results(self.results)
+        shown = rows_of(header, lines)
+        for row in rows:
+            found = [self._find(run, lines) for run in self._finals(row, lines) or ()]
+            hidden = [line for line in found if line and line not in shown[row.label]]
+            if hidden:
+                append_result(self.results, hidden[-1])
 
     def _run_all(self, runs: Sequence[Run]) -> None:
         self.begun = self.begun or time.monotonic()
@@ -114,6 +125,8 @@ class Schedule:
                 line = execute(run, place, identity, self.study.name, self.launcher, lock)
             except RunFailed as error:
                 return RunFailed(f'{run.name}: {error} ({place.log})')
+            except Exception as error:  # of reading what the run left; the others go on
+                return RunFailed(f'{run.name}: {type(error).__name__}: {error} ({place.log})')
             append_result(self.results, line)
             return line
 

@@ -12,6 +12,7 @@ from dva_mm.study import identity, load_study, read_results
 from dva_mm.study.command import main
 from dva_mm.study.launcher import Launcher, RunFailed, last_line, locked
 from dva_mm.study.matrix import final_runs
+from dva_mm.study.results import append_result
 from dva_mm.study.run import hash_data
 from dva_mm.study.schedule import Schedule
 
@@ -93,10 +94,25 @@ def test_a_study_runs_to_its_table_and_goes_on_where_it_failed(study: Path, tmp_
     assert [path.name for path in tmp_path.glob('runs/DVA/*/*.pth')] == ['epoch_1.pth'] * 2
     third = schedule(study, tmp_path)
     assert third.run(third.study.rows) and third.total == 0
+    odd = lines[-1] | dict(config_hash='odd', metrics={'Recall@1': 1.0})
+    append_result(tmp_path / 'mine.jsonl', odd)  # a trial of other options, later
+    fourth = schedule(study, tmp_path)
+    assert fourth.run(fourth.study.rows) and fourth.total == 0
     table = [str(study), '--tables', '--out', str(tmp_path)]
     assert main(table) == 0
     assert '| DVA | 2 |' in (tmp_path / 'mine.md').read_text()
     assert (tmp_path / 'mine.svg').is_file() and (tmp_path / 'mine.csv').is_file()
+
+
+def test_what_one_run_leaves_broken_does_not_stop_the_others(study: Path, tmp_path, monkeypatch):
+    def execute(run, *_):
+        raise KeyError('max_epochs')
+
+    monkeypatch.setattr('dva_mm.study.schedule.execute', execute)
+    broken = schedule(study, tmp_path)
+    assert not broken.run(broken.study.rows)
+    assert broken.done == 3  # two trials and the frozen encoder
+    assert sum('max_epochs' in text for text in broken.failed) == 3
 
 
 def test_other_images_are_another_run(study: Path, monkeypatch):

@@ -1,13 +1,10 @@
 """Means, paired differences, intervals and the files made of results."""
 
-from itertools import product
-
-import numpy as np
 import pytest
 
 from dva_mm.study import compare, draw, fill, markdown, spread
 from dva_mm.study.results import append_result, put_header, read_results, rows_of
-from dva_mm.study.tables import as_csv, bootstrap_classes, bootstrap_seeds
+from dva_mm.study.tables import as_csv
 
 
 def run(row: str, seed: int, recall: float, config: str = 'c', **more) -> dict:
@@ -19,7 +16,7 @@ HEADER = dict(
     kind='header',
     study='birds',
     description='Birds.',
-    rows=[dict(label=label, x=None, line=None, trials=0) for label in ('frozen', 'full', 'DVA')],
+    rows=[dict(label=label, x=None, line=None, trials=[]) for label in ('frozen', 'full', 'DVA')],
     metrics=['Recall@1', 'trainable'],
     baseline='full',
     val_classes=0.0,
@@ -50,24 +47,6 @@ def test_spread_and_paired_difference_are_the_textbook_s():
     assert compare(rows['full'][:1], rows['DVA'][1:], 'Recall@1') is None
 
 
-def test_the_interval_over_seeds_is_that_of_all_resamples():
-    values = [2.0, -1.0, 3.0]
-    means = [np.mean(drawn) for drawn in product(values, repeat=3)]
-    exact = np.percentile(means, [2.5, 97.5], method='inverted_cdf')
-    np.testing.assert_allclose(bootstrap_seeds(values), exact, atol=1e-9)
-    assert bootstrap_seeds([1.0]) is None
-
-
-def test_the_interval_over_seeds_and_classes_is_that_of_all_resamples():
-    hits, images = np.array([[3, -1], [1, 0]]), np.array([10, 20])
-    means = []
-    for seeds, classes in product(product(range(2), repeat=2), repeat=2):
-        right = sum(hits[s, c] for s in seeds for c in classes)
-        means.append(100 * right / (2 * sum(images[c] for c in classes)))
-    exact = np.percentile(means, [2.5, 97.5], method='inverted_cdf')
-    np.testing.assert_allclose(bootstrap_classes(hits, images), exact, atol=1e-9)
-
-
 def test_the_table_takes_each_row_s_newest_config_and_leaves_out_what_is_missing():
     table = markdown(HEADER, LINES)
     assert '| full | 3 | 73.00 ± 3.61 | 1,200 |' in table and '| full | +' not in table
@@ -79,6 +58,15 @@ def test_the_table_takes_each_row_s_newest_config_and_leaves_out_what_is_missing
     later = [*LINES, run('DVA', 0, 90.0, config='newer')]
     assert '| DVA | 1 | 90.00 |' in markdown(HEADER, later)
     assert 'DVA' not in markdown(HEADER, LINES[:1]).split('|', 1)[1].split('\n', 2)[2]
+
+
+def test_trials_are_those_of_the_grid_in_its_order():
+    header = HEADER | dict(
+        rows=[dict(label='DVA', x=None, line=None, trials=[{'lr': 1}, {'lr': 4}])]
+    )
+    trials = [run('DVA', 0, 60.0 + lr, kind='trial', chosen={'lr': lr}) for lr in (4, 3, 1)]
+    table = markdown(header, [*trials, run('DVA', 0, 70.0, chosen={'lr': 1})])
+    assert '| DVA | **lr 1** | **61.00** |\n| DVA | lr 4 | 64.00 |' in table and 'lr 3' not in table
 
 
 def test_a_plot_is_the_same_each_time_and_shows_points_or_bars():
