@@ -115,7 +115,9 @@ class ICALinear(nn.Linear):
         places, downs, ups = zip(*self._bottlenecks(), strict=True)
         # One product for all T targets: (M, C) -> (M, T r)
         hidden = self.act(F.linear(tokens, torch.cat([down.weight for down in downs])))
-        if torch.compiler.is_compiling():  # which fuses what would be copies here
+        # A compiler fuses what would be copies here; a trace, such as of a flop counter, takes none
+        # of our functions.
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
             parts = list(fused.chunk(3, dim=-1))  # each (M, D)
             for place, up, h in zip(places, ups, hidden.chunk(len(ups), dim=-1), strict=True):
                 parts[place] = parts[place] + self.scale * up(h)

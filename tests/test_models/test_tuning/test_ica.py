@@ -4,6 +4,7 @@ import pytest
 import reference
 import torch
 import torch.nn as nn
+from mmengine.analysis import get_model_complexity_info
 
 from dva_mm.models import FrozenViT, ICALinear
 from dva_mm.models.tuning import ICA
@@ -65,6 +66,18 @@ def test_compiled_in_place_and_without_graph_it_computes_the_same(act):
     torch.compiler.reset()
     torch.testing.assert_close(compute(torch.compile(ica, backend='eager')), in_place)
     assert all(torch.equal(a, b) for a, b in zip(inputs, before, strict=True))
+
+
+def test_mmengines_counter_of_operations_traces_an_encoder():
+    encoder = FrozenViT('test_vit', False, 32, tuning=dict(type='ICA', rank=2))
+    plain = FrozenViT('test_vit', False, 32, tuning=None)
+    counts = [
+        get_model_complexity_info(each, input_shape=(3, 32, 32), show_table=False, show_arch=False)
+        for each in (encoder, plain)
+    ]
+    assert counts[0]['flops'] > counts[1]['flops'] > 0
+    ica, x = adapter(), tokens()
+    torch.testing.assert_close(torch.jit.trace(ica, x)(x), ica(x))
 
 
 def test_under_autocast_gradients_are_float32_and_near():
