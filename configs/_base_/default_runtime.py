@@ -21,6 +21,7 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     non_finite_loss=dict(type='NonFiniteLossHook'),
     resumed_schedule=dict(type='ResumedScheduleHook'),
+    whitening=dict(type='WhiteningHook'),  # of model.neck=dict(type='Whitening') alone
     encoder_check=dict(type='EncoderCheckHook'),
     adapter_checkpoint=dict(type='AdapterCheckpointHook'),
 )

@@ -11,6 +11,7 @@ from .publish import load_adapter, publish
 from .record import RunRecordHook
 from .resume import ResumedScheduleHook
 from .speed import CompileHook, PrecisionHook, compile_encoder
+from .whitening import WhiteningHook
 
 __all__ = [
     'AdapterCheckpointHook',
@@ -25,6 +26,7 @@ __all__ = [
     'RunRecordHook',
     'TrainableOptimWrapperConstructor',
     'TrainableParametersHook',
+    'WhiteningHook',
     'compile_encoder',
     'load_adapter',
     'publish',

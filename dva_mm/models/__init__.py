@@ -6,6 +6,7 @@ from .metric_head import MetricLearningHead
 from .pml_builder import build_pml
 from .retriever import DVARetriever
 from .tuning import ICALinear, Tuning
+from .whitening import Whitening, pca_whitening
 
 __all__ = [
     'DPTLoss',
@@ -15,9 +16,11 @@ __all__ = [
     'ICALinear',
     'MetricLearningHead',
     'Tuning',
+    'Whitening',
     'build_pml',
     'dpt_cosine',
     'dpt_kl',
     'dpt_l2',
     'gather_views',
+    'pca_whitening',
 ]
