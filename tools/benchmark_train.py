@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 
+import numpy as np
 import timm
 import torch
 import torch.nn as nn
@@ -31,6 +32,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 import dva_mm
+from dva_mm.datasets import TokenOPA
 from dva_mm.engine.speed import PRECISIONS, compile_encoder
 from dva_mm.models import DVARetriever, FrozenViT
 from dva_mm.screen import quieten
@@ -94,6 +96,19 @@ def dva(model: DVARetriever, images: Tensor) -> Tensor:
     return sum(model.loss([images] * 3, samples).values())
 
 
+def by_tokens(model: DVARetriever, images: Tensor) -> Tensor:
+    options = dict(size=images.shape[-1], patch_size=model.backbone.patch_size)
+    opa, blank = TokenOPA(**options), np.zeros((*images.shape[-2:], 3), np.uint8)
+    samples = []
+    for i in range(len(images)):
+        chosen = opa(dict(img=blank, box=[images.shape[-1] * x for x in (0.2, 0.2, 0.8, 0.8)]))
+        sample = DataSample().set_gt_label(i % CLASSES).to(images.device)
+        for name in ('object_patches', 'background_patches', 'patch_grid'):
+            sample.set_field(chosen[name], name)
+        samples.append(sample)
+    return sum(model.loss(images, samples).values())
+
+
 @dataclass
 class Contender:
     """What is built, and its forward, which gives the loss, or None where there is no backward."""
@@ -119,6 +134,7 @@ CONTENDERS = dict(
     floor=tuned('floor: to the inputs', to_inputs),
     ica=tuned('ICA', type='ICA'),
     dva=Contender('DVA, three views', retriever, dva),
+    tokens=Contender('DVA, token-level OPA', retriever, by_tokens),
     ica_3=tuned('ICA, images of three views', three_times, type='ICA'),
     lora=tuned('LoRA r=16, peft', type='LoRA', rank=16),
     mmpretrain=Contender('LoRA r=16, LoRAModel', mmpretrain_lora, to_weights),

@@ -9,6 +9,7 @@ from .protocols import select_closed, select_open, select_side
 from .record import Benchmark, File, Published, Reading, Record, Source
 from .resize import ResizeAntialiased, choose_reduction, resize_antialiased
 from .samplers import FixedSetOfTriplets, HierarchicalSampler, MPerClassSampler
+from .token_opa import TokenOPA
 
 __all__ = [
     'BENCHMARKS',
@@ -27,6 +28,7 @@ __all__ = [
     'Record',
     'ResizeAntialiased',
     'Source',
+    'TokenOPA',
     'background_view',
     'choose_reduction',
     'clip_box',

@@ -16,7 +16,8 @@ class RandomCropFlip(BaseTransform):
     those two take longer than the pixels that they move. Draws from :mod:`random`, which
     FineGrainedDataset seeds for each image.
 
-    Required keys: ``img`` (H, W, C). Modified keys: ``img`` (size, size, C), ``img_shape``.
+    Required keys: ``img`` (H, W, C). Modified keys: ``img`` (size, size, C), ``img_shape``, and
+    ``box`` (xyxy in pixels), where there is one, which may then reach beyond the view.
 
     Args:
         size: Side of the square in pixels.
@@ -52,6 +53,11 @@ class RandomCropFlip(BaseTransform):
         mirrored = random.random() < self.prob
         results['img'] = cv2.flip(view, 1) if mirrored else np.ascontiguousarray(view)
         results['img_shape'] = (self.size, self.size)
+        if results.get('box') is not None:
+            x1, y1, x2, y2 = (float(value) for value in results['box'])
+            x1, x2 = x1 - left, x2 - left
+            x1, x2 = (self.size - x2, self.size - x1) if mirrored else (x1, x2)
+            results['box'] = (x1, y1 - top, x2, y2 - top)
         return results
 
     def __repr__(self) -> str:

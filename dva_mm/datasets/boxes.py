@@ -58,6 +58,24 @@ def scale_box(box: Sequence[float], scale: float) -> tuple[float, float, float, 
     return x1 - grow_x, y1 - grow_y, x2 + grow_x, y2 + grow_y
 
 
+def follow_resize(
+    box: Sequence[float] | None, image: np.ndarray, resized: np.ndarray
+) -> Sequence[float] | None:
+    """The box of an image that was resized, on the resized one.
+
+    >>> old, new = np.zeros((40, 60, 3)), np.zeros((20, 20, 3))
+    >>> follow_resize((15, 10, 30, 20), old, new)
+    (5.0, 5.0, 10.0, 10.0)
+    """
+    if box is None or image.shape == resized.shape:
+        return box
+    (height, width), (new_height, new_width) = image.shape[:2], resized.shape[:2]
+    x1, y1, x2, y2 = (float(value) for value in box)
+    # The product first: an edge that falls between two pixels then stays a whole number.
+    x1, x2 = x1 * new_width / width, x2 * new_width / width
+    return x1, y1 * new_height / height, x2, y2 * new_height / height
+
+
 @TRANSFORMS.register_module()
 class CenterBox(BaseTransform):
     """A stand-in for data sets without boxes: the middle of each image.

@@ -11,7 +11,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmpretrain.registry import TRANSFORMS
 
-from .boxes import clip_box, enlarge_box
+from .boxes import clip_box, enlarge_box, follow_resize
 
 
 def discriminative_view(
@@ -133,7 +133,7 @@ class OPA(BaseTransform):
         image, box = results['img'], results.get('box')
         objects = discriminative_view(image, *self._vary(box))
         whole = self.resize(_with_image(results, image))
-        box = _follow_resize(box, image, whole['img'])
+        box = follow_resize(box, image, whole['img'])
         context = background_view(whole['img'], box, self.fill)
         packed = self.original(_with_image(whole, whole['img']))
         views = [packed['img'], self.discriminative(_with_image(results, objects))['img']]
@@ -169,18 +169,6 @@ class OPA(BaseTransform):
 
 def _compose(pipeline: Sequence[dict]) -> Compose:
     return Compose([TRANSFORMS.build(transform) for transform in pipeline])
-
-
-def _follow_resize(
-    box: Sequence[float] | None, image: np.ndarray, resized: np.ndarray
-) -> Sequence[float] | None:
-    if box is None or image.shape == resized.shape:
-        return box
-    (height, width), (new_height, new_width) = image.shape[:2], resized.shape[:2]
-    x1, y1, x2, y2 = (float(value) for value in box)
-    # The product first: an edge that falls between two pixels then stays a whole number.
-    x1, x2 = x1 * new_width / width, x2 * new_width / width
-    return x1, y1 * new_height / height, x2, y2 * new_height / height
 
 
 def _with_image(results: dict, image: np.ndarray) -> dict:

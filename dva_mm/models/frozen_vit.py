@@ -2,7 +2,8 @@
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -114,6 +115,11 @@ class FrozenViT(BaseBackbone):
         return self._vit.blocks
 
     @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels."""
+        return self._vit.patch_size
+
+    @property
     def num_prompts(self) -> int:
         """Prompt tokens in the sequence: with any, it does not start as the frozen encoder."""
         return self._tuning.num_prompts
@@ -188,8 +194,39 @@ class FrozenViT(BaseBackbone):
             module.train(mode)
         return self
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
-        tokens = self._vit.tokens(x)  # (B, N, C)
+    @contextmanager
+    def _keep(self, patches: Tensor) -> Iterator[None]:
+        """Let images keep the prefix tokens and the patch tokens of these places."""
+        if self._vit.before_blocks is None:
+            raise ValueError(
+                f'{self._vit.name} rotates its tokens by their places (RoPE), which sequences of '
+                'some patches alone lose; train it by OPA instead of TokenOPA'
+            )
+        prefix = self._vit.num_prefix_tokens
+
+        def keep(module: nn.Module, inputs: tuple, tokens: Tensor) -> Tensor:
+            places = patches[..., None].expand(-1, -1, tokens.shape[-1])  # (B, n, C)
+            return torch.cat((tokens[:, :prefix], tokens[:, prefix:].gather(1, places)), dim=1)
+
+        handle = self._vit.before_blocks.register_forward_hook(keep)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def forward(self, x: Tensor, patches: Tensor | None = None) -> tuple[Tensor]:
+        """Embed images.
+
+        Args:
+            x: (B, 3, H, W).
+            patches: Places of the patch tokens that each image's sequence keeps, (B, n) int64,
+                with the position embeddings that they have. Defaults to None: all.
+
+        Raises:
+            ValueError: if ``patches`` are given and the host has RoPE.
+        """
+        with nullcontext() if patches is None else self._keep(patches):
+            tokens = self._vit.tokens(x)  # (B, N, C)
         if self.pooling == 'cls':
             return (tokens[:, 0],)
         prefix = self._vit.num_prefix_tokens

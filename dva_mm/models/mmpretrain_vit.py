@@ -70,6 +70,7 @@ def build_mmpretrain_vit(
         num_prefix_tokens=vit.num_extra_tokens,
         tokens=partial(_raw_tokens, vit),  # unlike a closure, it is copied with the ViT
         pooled_norm=nn.Identity(),
+        before_blocks=vit.pre_norm,
     )
 
 

@@ -32,6 +32,9 @@ class PlainViT:
     tokens: Callable[[Tensor], Tensor]
     #: the norm on averaged patch tokens, (B, C) -> (B, C)
     pooled_norm: Callable[[Tensor], Tensor]
+    #: what all tokens pass on their way to the first block, (B, N, C) -> (B, N, C); None where
+    #: blocks ask for the tokens' positions (RoPE)
+    before_blocks: nn.Module | None = None
     #: the ViT's own attention pooling, (B, N, C) -> (B, C)
     attention_pool: Callable[[Tensor], Tensor] | None = None
 

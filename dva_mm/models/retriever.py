@@ -19,8 +19,9 @@ from .frozen_vit import FrozenViT
 class DVARetriever(BaseModel):
     """A retrieval model: encoder, optional neck, and a head that trains them.
 
-    Training takes one view (B, 3, H, W), or the list [original, discriminative, background] that
-    the OPA transform makes; testing embeds the original view alone and needs no box. The
+    Training takes one view (B, 3, H, W), the list [original, discriminative, background] that the
+    OPA transform makes, or one view and the patches of its object and its background that TokenOPA
+    chooses; testing embeds the original view alone and needs no box. The
     ``in_channels`` of neck and head are filled in; the width of another encoder than FrozenViT is
     found by a forward of one image, of its ``img_size`` or of 224 pixels.
 
@@ -86,12 +87,15 @@ class DVARetriever(BaseModel):
         finally:
             self.backbone.train(training)
 
-    def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Tensor | tuple[Tensor, ...]:
+    def extract_feat(
+        self, inputs: Tensor, stage: str = 'neck', **options: Tensor
+    ) -> Tensor | tuple[Tensor, ...]:
         """Features of images (B, 3, H, W), normalised by the preprocessor, as in mmpretrain.
 
         Args:
             stage: 'backbone' gives the encoder's output tuple, 'neck' the embeddings (B, C) after
                 the neck, if any, of any length. Defaults to 'neck'.
+            **options: For the encoder's forward, such as ``patches`` of FrozenViT.
 
         Raises:
             ValueError: if ``stage`` is neither, or an image's embedding is no vector.
@@ -100,7 +104,7 @@ class DVARetriever(BaseModel):
             raise ValueError(f"stage must be 'backbone' or 'neck', got {stage!r}")
         dtype = self.autocast_dtype
         with nullcontext() if dtype is None else torch.autocast(inputs.device.type, dtype):
-            features = self.backbone(inputs)
+            features = self.backbone(inputs, **options)
             if stage == 'backbone':
                 return features
             if self.neck is not None:
@@ -152,6 +156,9 @@ class DVARetriever(BaseModel):
     ) -> dict[str, Tensor]:
         """The head's loss terms on one view or three; see :meth:`DVAHead.loss`.
 
+        Data samples with ``object_patches`` (n,) and ``background_patches`` (n,) make the second
+        and third view of one image's patch tokens.
+
         Background views of images marked ``has_background=False`` are dropped before the forward,
         and all of them for a head that does not use them. ValueError without a head, or for
         another number of views.
@@ -163,22 +170,44 @@ class DVARetriever(BaseModel):
                 + "model.head, e.g. to dict(type='DVAHead')" * (not self._uncounted)
             )
         labels = torch.cat([sample.gt_label for sample in data_samples])
+        kept = [
+            i
+            for i, sample in enumerate(data_samples)
+            if self.head.uses_background and sample.get('has_background', True)
+        ]
         if isinstance(inputs, Tensor):
-            return self.head.loss(self.extract_feat(inputs), labels)
+            z = self.extract_feat(inputs)
+            if 'object_patches' not in data_samples[0]:
+                return self.head.loss(z, labels)
+            z_d, z_b = self._token_views(inputs, data_samples, kept)
+            return self.head.loss(z, labels, z_d, z_b, labels[kept])
         if len(inputs) != 3:
             raise ValueError(
                 'DVARetriever trains on one view or on three (original, discriminative, '
                 f'background), got {len(inputs)}'
             )
         original, discriminative, background = inputs
-        kept = [
-            i
-            for i, sample in enumerate(data_samples)
-            if self.head.uses_background and sample.get('has_background', True)
-        ]
         views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
         z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
         return self.head.loss(z, labels, z_d, z_b, labels[kept])
+
+    def _token_views(
+        self, images: Tensor, samples: list[DataSample], kept: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Embed the object's patches of all images (B, C) and the background's of some (B', C)."""
+        sides = getattr(self.backbone, 'patch_size', None)
+        grid = sides and tuple(side // sides for side in images.shape[-2:])
+        if grid != tuple(samples[0].patch_grid):
+            raise ValueError(
+                f'TokenOPA chose among {tuple(samples[0].patch_grid)} patches, and the encoder '
+                f"{type(self.backbone).__name__} has {grid}; set its patch_size to the encoder's "
+                f'({sides}), which must be a FrozenViT'
+            )
+        patches = [sample.object_patches for sample in samples]
+        patches += [samples[i].background_patches for i in kept]
+        images = torch.cat([images, images[kept]])  # (B + B', 3, H, W)
+        patches = torch.stack(patches).to(images.device)  # (B + B', n)
+        return self.extract_feat(images, patches=patches).split([len(samples), len(kept)])
 
 
 def _build(config: dict | None, width: Callable[[], int]) -> nn.Module | None:

@@ -71,6 +71,7 @@ def build_timm_vit(
         num_prefix_tokens=vit.num_prefix_tokens,
         tokens=vit.forward_features,
         pooled_norm=vit.fc_norm,
+        before_blocks=None if isinstance(vit, Eva) else vit.norm_pre,
         attention_pool=vit.forward_head,
     )
 

@@ -71,6 +71,11 @@ def views_section(cfg: Config, count: int, seed: int) -> Section:
         views, has_background = made['inputs'], made['data_samples'].get('has_background', True)
         three |= not isinstance(views, torch.Tensor)
         views = [views] if isinstance(views, torch.Tensor) else list(views)
+        if 'object_patches' in made['data_samples']:
+            chosen = made['data_samples']
+            tokens = (chosen.object_patches, chosen.background_patches)
+            views += [only_patches(views[0], places, chosen.patch_grid) for places in tokens]
+            three = True
         cells: list[tuple[Any, str]] = list(zip(map(to_rgb, views), names, strict=False))
         if not has_background:
             cells[2] = None, 'no background: there is no box, or it covers the image'
@@ -79,6 +84,25 @@ def views_section(cfg: Config, count: int, seed: int) -> Section:
         '.' if three else '; it makes one view of each, as it has no OPA.'
     )
     return pictures_section(rows, 'Views', text)
+
+
+def only_patches(image: torch.Tensor, places: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
+    """An image (3, H, W) whose other patches are grey.
+
+    Args:
+        image: (3, H, W), of values from 0 to 255.
+        places: Of the patches that stay, (n,), row by row.
+        grid: Rows and columns of patches.
+
+    >>> only_patches(torch.ones(3, 2, 2), torch.tensor([1]), (2, 2))[0].tolist()
+    [[128.0, 1.0], [128.0, 128.0]]
+    """
+    stays = torch.zeros(grid[0] * grid[1], dtype=torch.bool)
+    stays[places] = True
+    mask = stays.view(*grid)
+    for dim, count in enumerate(grid):
+        mask = mask.repeat_interleave(image.shape[dim + 1] // count, dim=dim)  # (H, W) at the end
+    return image.where(mask, torch.full_like(image, 128))
 
 
 def boxes_section(cfg: Config, file: str, count: int = 100) -> Section:

@@ -48,3 +48,17 @@ def test_mistakes_are_named():
             RandomCropFlip(**options)
     with pytest.raises(ValueError, match='a.jpg'):
         RandomCropFlip(size=7)(dict(img=IMAGE, img_path='a.jpg'))
+
+
+def test_a_box_follows_the_square_and_the_mirror():
+    """The pixels in the box, before and after, are the same ones."""
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[6:9, 12:17] = 255
+    for seed in range(20):
+        random.seed(seed)
+        out = RandomCropFlip(size=18)(dict(img=image, box=(12, 6, 17, 9)))
+        drawn = np.zeros((18, 18), bool)
+        x1, y1, x2, y2 = (max(0, int(value)) for value in out['box'])
+        drawn[y1:y2, x1:x2] = True
+        assert np.array_equal(drawn, out['img'][..., 0] > 0)
+    assert RandomCropFlip(size=18)(dict(img=image, box=None))['box'] is None

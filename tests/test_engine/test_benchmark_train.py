@@ -16,6 +16,7 @@ TRAINS = dict(  # parts of the names of what trains
     floor=(),
     ica=('_down.', '_up.'),
     dva=('_down.', '_up.', 'head.proxies'),
+    tokens=('_down.', '_up.', 'head.proxies'),
     ica_3=('_down.', '_up.'),
     lora=('lora_',),
     mmpretrain=('lora_',),
