@@ -10,3 +10,5 @@ seeds = [0, 1, 2]
 # The configs of one view and of three; the middle of each image stands in for its object's box.
 _one, _three = '../ica_deit_tiny_folder.py', '../dva_deit_tiny_folder.py'
 _boxes = {}
+# Token-level OPA.
+_tokens, _token_boxes = '../dva_deit_tiny_folder_tokens.py', {}

@@ -4,3 +4,12 @@ _base_ = 'flowers.py'
 options = {'data_root': '{{$PLANTED:data/planted}}', 'reader': 'csv'}
 _three = '../dva_deit_tiny_folder_boxes.py'
 _boxes = {'train_dataloader.dataset.boxes': 'annotation'}
+_keys = ('has_background', 'object_patches', 'background_patches', 'patch_grid')
+_token_boxes = {
+    **_boxes,
+    'train_dataloader.dataset.pipeline': [
+        dict(type='LoadImage'),
+        dict(type='TokenOPA', resize=[dict(type='ResizeAntialiased', scale=(146, 146))], size=128),
+        dict(type='PackInputs', algorithm_keys=_keys),
+    ],
+}

@@ -26,4 +26,25 @@ _ways = {
     ),
     'ICA': ({}, _small),
 }
+# Plus: class token and mean of the patches, whitened by the training classes; of ICA also rank 64
+# on Q, K and V, as in ../dva_plus_deit_tiny_folder.py.
+_embedding = {
+    'model.backbone.pooling': 'cls+avg',
+    'model.neck': dict(type='Whitening', power=0.5),
+}
+_ica_plus = {
+    'model.backbone.tuning.rank': 64,
+    'model.backbone.tuning.targets': ('q', 'k', 'v'),
+    _proxies: dict(custom_keys={'head.proxies': dict(lr_mult=16.0)}),
+}
+_ways.update(
+    {
+        'LoRA plus': ({**_ways['LoRA'][0], **_embedding}, _small),
+        'full fine-tuning plus': (
+            {**_ways['full fine-tuning'][0], **_embedding},
+            _ways['full fine-tuning'][1],
+        ),
+        'ICA plus': ({**_ica_plus, **_embedding}, {_lr: [2.5e-4, 5e-4, 1e-3, 2e-3]}),
+    }
+)
 _held_out = 0.5
