@@ -76,9 +76,11 @@ class OPA(BaseTransform):
     stack: the retriever drops it.
 
     Args:
-        original: Pipeline of the original view, ending in one size for all images.
-        discriminative: Pipeline of the object. None takes ``resize``'s and then ``original``'s.
-            Defaults to None.
+        original: Pipeline of the original view, ending in one size for all images, which is the
+            background's too.
+        discriminative: Pipeline of the object, which may end in another size, as a smaller one
+            to encode it for less; see ``dynamic_img_size`` of FrozenViT. None takes ``resize``'s
+            and then ``original``'s. Defaults to None.
         background: Pipeline of the background. None takes ``original``'s. Defaults to None.
         scale: Enlargement of the box for the discriminative view; a pair (low, high) draws one for
             each image. Defaults to 1.3.
@@ -141,10 +143,10 @@ class OPA(BaseTransform):
             views.append(packed['img'].copy())
         else:
             views.append(self.background(_with_image(whole, context))['img'])
-        if len({view.shape for view in views}) > 1:
+        if views[0].shape != views[2].shape:
             raise ValueError(
-                f'OPA views of {results.get("img_path")} differ in shape: '
-                f'{[view.shape for view in views]}; end each pipeline in the same size'
+                f'OPA original and background view of {results.get("img_path")} differ in shape: '
+                f'{views[0].shape} and {views[2].shape}; end both pipelines in the same size'
             )
         return {**packed, 'img': views, 'has_background': context is not None}
 

@@ -2,6 +2,7 @@ from .checkpoint import AdapterCheckpointHook, EncoderCheckHook
 from .hooks import (
     EpochSeedHook,
     FrozenBaselineHook,
+    InterpolationHook,
     NonFiniteLossHook,
     ProgressBarHook,
     TrainableParametersHook,
@@ -19,6 +20,7 @@ __all__ = [
     'EncoderCheckHook',
     'EpochSeedHook',
     'FrozenBaselineHook',
+    'InterpolationHook',
     'NonFiniteLossHook',
     'PrecisionHook',
     'ProgressBarHook',

@@ -151,6 +151,26 @@ class NonFiniteLossHook(Hook):
 
 
 @HOOKS.register_module()
+class InterpolationHook(Hook):
+    """Test an encoder between the pre-trained and the tuned one; training does not see it.
+
+    See :meth:`~dva_mm.models.FrozenViT.interpolate`.
+
+    Args:
+        share: 0 for the pre-trained encoder, 1 for the tuned one. Defaults to 0.5.
+
+    >>> hook = InterpolationHook(share=0.8)
+    """
+
+    def __init__(self, share: float = 0.5) -> None:
+        self.share = share
+
+    def before_test(self, runner: Runner) -> None:
+        """Interpolate; the checkpoint is loaded by now."""
+        unwrap(runner.model).backbone.interpolate(self.share)
+
+
+@HOOKS.register_module()
 class FrozenBaselineHook(Hook):
     """Evaluate before the first step, and log the last evaluation beside it.
 

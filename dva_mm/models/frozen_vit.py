@@ -2,24 +2,20 @@
 
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from .mmpretrain_vit import build_mmpretrain_vit
-from .plain_vit import check_img_size
+from .plain_vit import POOLINGS, check_img_size, check_weights
 from .timm_vit import build_timm_vit
 from .tuning import Tuning, build_tuning
-
-_POOLINGS = ('cls', 'avg', 'cls+avg', 'map')
 
 
 @MODELS.register_module()
@@ -56,6 +52,9 @@ class FrozenViT(BaseBackbone):
             Defaults to ``dict(type='ICA')``.
         grad_checkpointing: Compute the blocks again in the backward pass instead of keeping their
             activations; timm alone. Defaults to False.
+        dynamic_img_size: Take images of other sizes than ``img_size`` too, whose sides are
+            multiples of the patch, by resampling the position embedding each time; timm alone,
+            mmpretrain's ViT always does. Defaults to False.
         init_cfg: Kept for MMEngine; initialisation never alters the pre-trained weights.
 
     Raises:
@@ -74,20 +73,24 @@ class FrozenViT(BaseBackbone):
         pooling: str = 'cls',
         tuning: dict | None = dict(type='ICA'),
         grad_checkpointing: bool = False,
+        dynamic_img_size: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if pooling not in _POOLINGS:
-            raise ValueError(f'FrozenViT pooling must be one of {_POOLINGS}, got {pooling!r}')
+        if pooling not in POOLINGS:
+            raise ValueError(f'FrozenViT pooling must be one of {POOLINGS}, got {pooling!r}')
         if grad_checkpointing and not isinstance(arch, str):
             raise ValueError(
                 "FrozenViT grad_checkpointing=True: mmpretrain's VisionTransformer has none; name "
                 "a timm ViT in arch, which loads the same weights, e.g. 'deit_tiny_patch16_224'"
             )
-        _check_weights(pretrained, init_cfg)
+        check_weights(pretrained, init_cfg)
         self._tuning, self.tuning = (Tuning(), None) if tuning is None else build_tuning(tuning)
         self.pooling = pooling
-        build = build_timm_vit if isinstance(arch, str) else build_mmpretrain_vit
+        if isinstance(arch, str):
+            build = partial(build_timm_vit, dynamic_img_size=dynamic_img_size)
+        else:
+            build = build_mmpretrain_vit
         self._build_vit = partial(build, arch, pretrained, pooling=pooling)
         self._vit = self._build_vit(None if img_size is None else check_img_size(img_size))
         self.host = self._vit.model
@@ -186,6 +189,40 @@ class FrozenViT(BaseBackbone):
         self._tuned = []
         self.merged = True
 
+    @torch.no_grad()
+    def interpolate(self, share: float) -> None:
+        """Go from the pre-trained to the tuned encoder by a share, as WiSE-FT does.
+
+        Source: https://arxiv.org/abs/2109.01903. Trained weights of the host become ``θ_0 + share ·
+        (θ - θ_0)``; what the tuning adds to outputs is multiplied by ``share``.
+
+        Args:
+            share: 0 gives the pre-trained encoder, 1 leaves the tuned one; below 0 and above 1 it
+                goes on in a straight line.
+
+        Raises:
+            ValueError: if what the tuning adds cannot be scaled, the adapters are merged, or the
+                host's trained weights began at random.
+        """
+        if self.merged:
+            raise ValueError('FrozenViT.interpolate() needs adapters that are not merged')
+        for module in self._tuned:
+            self._tuning.scale_by(module, share)
+        trained = [name for name in self._base_names if name not in self._frozen_names]
+        if not trained:
+            return
+        state, pretrained = (
+            self.host.state_dict(),
+            self._build_vit(self.img_size).model.state_dict(),
+        )
+        if self._sums != [pretrained[n].double().sum().item() for n in self._base_names.values()]:
+            raise ValueError(
+                'FrozenViT.interpolate() needs the pre-trained weights again; this encoder began '
+                'with random ones (pretrained=False)'
+            )
+        for name in trained:
+            state[name].copy_(pretrained[self._base_names[name]].lerp(state[name], share))
+
     def train(self, mode: bool = True) -> 'FrozenViT':
         """Like ``nn.Module.train``; the host stays in eval mode, save what the tuning trains."""
         super().train(mode)
@@ -193,26 +230,6 @@ class FrozenViT(BaseBackbone):
         for module in self._tuned:
             module.train(mode)
         return self
-
-    @contextmanager
-    def _keep(self, patches: Tensor) -> Iterator[None]:
-        """Let images keep the prefix tokens and the patch tokens of these places."""
-        if self._vit.before_blocks is None:
-            raise ValueError(
-                f'{self._vit.name} rotates its tokens by their places (RoPE), which sequences of '
-                'some patches alone lose; train it by OPA instead of TokenOPA'
-            )
-        prefix = self._vit.num_prefix_tokens
-
-        def keep(module: nn.Module, inputs: tuple, tokens: Tensor) -> Tensor:
-            places = patches[..., None].expand(-1, -1, tokens.shape[-1])  # (B, n, C)
-            return torch.cat((tokens[:, :prefix], tokens[:, prefix:].gather(1, places)), dim=1)
-
-        handle = self._vit.before_blocks.register_forward_hook(keep)
-        try:
-            yield
-        finally:
-            handle.remove()
 
     def forward(self, x: Tensor, patches: Tensor | None = None) -> tuple[Tensor]:
         """Embed images.
@@ -225,34 +242,6 @@ class FrozenViT(BaseBackbone):
         Raises:
             ValueError: if ``patches`` are given and the host has RoPE.
         """
-        with nullcontext() if patches is None else self._keep(patches):
+        with nullcontext() if patches is None else self._vit.keep_patches(patches):
             tokens = self._vit.tokens(x)  # (B, N, C)
-        if self.pooling == 'cls':
-            return (tokens[:, 0],)
-        prefix = self._vit.num_prefix_tokens
-        patches = tokens[:, prefix + self.num_prompts :]
-        if self.pooling == 'avg':
-            return (self._vit.pooled_norm(patches.mean(dim=1)),)
-        if self.pooling == 'cls+avg':
-            halves = (tokens[:, 0], patches.mean(dim=1))
-            return (torch.cat([F.normalize(half, dim=1) for half in halves], dim=1),)
-        return (self._vit.attention_pool(torch.cat((tokens[:, :prefix], patches), dim=1)),)
-
-
-def _check_weights(pretrained: bool | str, init_cfg: dict | list[dict] | None) -> None:
-    for config in init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]:
-        if config.get('type') == 'Pretrained':
-            raise ValueError(
-                f'FrozenViT takes no weights from init_cfg={config!r}; set '
-                'model.backbone.pretrained to the file of the ViT alone'
-            )
-    if not isinstance(pretrained, bool | str):
-        raise ValueError(f'FrozenViT pretrained must be True, False or a file, got {pretrained!r}')
-    if isinstance(pretrained, str) and '://' not in pretrained:
-        path = Path(pretrained).expanduser().absolute()
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'FrozenViT: the weights file {path} does not exist; set model.backbone.pretrained '
-                'to a .safetensors, .pth or .npz file, to True for the hub, or to False for random '
-                'weights'
-            )
+        return (self._vit.pool(tokens, self.pooling, self.num_prompts),)

@@ -187,8 +187,13 @@ class DVARetriever(BaseModel):
                 f'background), got {len(inputs)}'
             )
         original, discriminative, background = inputs
-        views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
-        z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
+        if original.shape == discriminative.shape:
+            views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
+            z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
+        else:  # objects of another size
+            views = torch.cat([original, background[kept]])  # (B + B', 3, H, W)
+            z, z_b = self.extract_feat(views).split([len(labels), len(kept)])
+            z_d = self.extract_feat(discriminative)
         return self.head.loss(z, labels, z_d, z_b, labels[kept])
 
     def _token_views(

@@ -13,7 +13,11 @@ from .plain_vit import PlainViT, check_img_size
 
 
 def build_timm_vit(
-    arch: str, pretrained: bool | str, img_size: int | tuple[int, int] | None, pooling: str
+    arch: str,
+    pretrained: bool | str,
+    img_size: int | tuple[int, int] | None,
+    pooling: str,
+    dynamic_img_size: bool = False,
 ) -> PlainViT:
     """Build a timm ViT; arguments and errors as in :class:`FrozenViT`.
 
@@ -26,6 +30,8 @@ def build_timm_vit(
     options = dict(num_classes=0)
     if img_size is not None:
         options['img_size'] = img_size
+    if dynamic_img_size:
+        options['dynamic_img_size'] = True
     if isinstance(pretrained, str):
         file = str(Path(pretrained).expanduser())
         overlay = dict(source='', file=file, custom_load=file.endswith('.npz'))

@@ -211,10 +211,12 @@ def test_the_views_draw_independently(image: np.ndarray, resize: list | None):
     assert sum(one != other for one, other in pairs) > 40
 
 
-def test_views_of_different_sizes_are_refused(image: np.ndarray):
-    smaller = [dict(type='CenterCrop', crop_size=8)]
+def test_the_objects_view_alone_may_be_of_another_size(image: np.ndarray):
+    smaller, picture = [dict(type='CenterCrop', crop_size=8)], dict(img=image, img_path='a.png')
     with pytest.raises(ValueError, match='a.png'):
-        pipeline(discriminative=smaller)(dict(img=image, box=(3, 3, 9, 9), img_path='a.png'))
+        pipeline(background=smaller)({**picture, 'box': (3, 3, 9, 9)})
+    views = pipeline(discriminative=smaller)({**picture, 'box': (3, 3, 9, 9)})['img']
+    assert views[1].shape[:2] == (8, 8) and views[0].shape == views[2].shape
 
 
 @pytest.mark.parametrize(

@@ -284,3 +284,19 @@ test_dataloader = val_dataloader
     own = again.state_dict()
     for name, tensor in resumed.model.state_dict().items():
         assert torch.equal(own[name], tensor) is not name.startswith('head.')
+
+
+def test_a_test_of_none_of_the_tuning_is_that_of_the_frozen_encoder(
+    make_runner: MakeRunner, trained: Runner, tmp_path: Path
+):
+    found = []
+    for share in (0.0, 1.0):
+        hook = {'default_hooks.interpolation': dict(type='InterpolationHook', share=share)}
+        runner = make_runner(tmp_path / f'{share}', hook)
+        load_adapter(runner.model, str(Path(trained.work_dir) / 'epoch_3.pth'))
+        found.append(runner.test()['retrieval/Recall@1'])
+    scalars = trained.message_hub.get_scalar
+    frozen = make_runner(tmp_path / 'frozen', tuning=dict(type='ICA', rank=4)).test()
+    assert found[0] == pytest.approx(frozen['retrieval/Recall@1'])
+    assert found[1] == pytest.approx(scalars('val/retrieval/Recall@1').current())
+    assert found[0] != found[1]

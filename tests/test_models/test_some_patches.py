@@ -108,3 +108,34 @@ def test_the_second_and_third_view_are_of_the_chosen_patches(arch, images, backg
         sample.set_field((side + 1, side), 'patch_grid')
     with pytest.raises(ValueError, match='patch_size'):
         model(images, samples, mode='loss')
+
+
+@pytest.mark.parametrize('family', ['vit', 'dinov3'])
+def test_images_of_another_size_are_embedded_as_by_an_encoder_of_that_size(
+    family, tiny_vit, save_weights
+):
+    arch = tiny_vit(family)
+    plain = build(arch, tuning=None)
+    file = save_weights({n.removeprefix('host.'): t for n, t in plain.state_dict().items()})
+    any_size = build(arch, tuning=None, dynamic_img_size=True)
+    any_size.load_state_dict(plain.state_dict())
+    for size in (32, 64):
+        images = torch.randn(2, 3, size, size)
+        resized = FrozenViT(arch, pretrained=file, img_size=size, tuning=None).eval()
+        torch.testing.assert_close(any_size(images)[0], resized(images)[0])
+
+
+@pytest.mark.parametrize('size', [16, 64])
+def test_objects_may_be_of_another_size(mmpretrain_arch, images, size):
+    """mmpretrain's ViT takes any; each size is one forward."""
+    backbone = dict(type='FrozenViT', arch=mmpretrain_arch, pretrained=False, img_size=32)
+    head = dict(type='DVAHead', num_classes=5)
+    model = MODELS.build(dict(type='DVARetriever', backbone=backbone, head=head)).eval()
+    model.backbone.load_state_dict(build(mmpretrain_arch).state_dict())
+    samples = [DataSample().set_gt_label(label) for label in (4, 0, 2)]
+    objects = torch.randn(3, 3, size, size)
+    losses = model([images, objects, images.flip(-1)], samples, mode='loss')
+    z, z_d, z_b = (model.backbone(view)[0] for view in (images, objects, images.flip(-1)))
+    labels = torch.tensor([4, 0, 2])
+    for name, value in model.head.loss(z, labels, z_d, z_b, labels).items():
+        torch.testing.assert_close(losses[name], value)

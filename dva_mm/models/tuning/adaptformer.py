@@ -80,3 +80,7 @@ class AdaptFormer(Tuning):
             block.adapt_mlp = AdaptMLP(vit.embed_dims, **self.options)
             mlp.register_forward_hook(block.adapt_mlp.beside_mlp)
         return [block.adapt_mlp for block in vit.blocks]
+
+    def scale_by(self, module: AdaptMLP, share: float) -> None:
+        """Multiply s."""
+        module.scale *= share

@@ -48,6 +48,13 @@ class Tuning:
         """Draw a module that :meth:`apply` returned anew, as at the start."""
         module.reset()
 
+    def scale_by(self, module: nn.Module, share: float) -> None:
+        """Multiply what a module that :meth:`apply` returned adds, or raise ValueError."""
+        raise ValueError(
+            f'what tuning type={type(self).__name__!r} adds cannot be scaled; that of ICA, LoRA '
+            'and AdaptFormer can, and so can the weights of Full and BitFit'
+        )
+
     def merge(self, vit: PlainViT) -> None:
         """Fold what trained into the weights of the ViT, or raise ValueError; ICA can."""
         raise ValueError(

@@ -26,6 +26,9 @@ class Full(Tuning):
     def reset(self, module: nn.Module) -> None:
         """Nothing: it starts from the pre-trained weights, which FrozenViT restores."""
 
+    def scale_by(self, module: nn.Module, share: float) -> None:
+        """Nothing: it adds nothing, and FrozenViT interpolates the weights."""
+
 
 @MODELS.register_module()
 class BitFit(Tuning):

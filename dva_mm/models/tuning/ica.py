@@ -193,6 +193,10 @@ class ICA(Tuning):
             attention.qkv = ICALinear(attention.qkv, **self.options)
         return [attention.qkv for attention in attentions]
 
+    def scale_by(self, module: ICALinear, share: float) -> None:
+        """Multiply s."""
+        module.scale *= share
+
     def merge(self, vit: PlainViT) -> None:
         """Replace each :class:`ICALinear` by a plain Linear; ValueError with an activation."""
         for block in vit.blocks:

@@ -68,6 +68,10 @@ class LoRA(Tuning):
         """A random, B zero."""
         module.reset_lora_parameters(_NAME, True)
 
+    def scale_by(self, module: nn.Module, share: float) -> None:
+        """Multiply alpha / rank."""
+        module.scale_layer(share)
+
 
 def _layers(module: nn.Module) -> list[str]:
     return [n for n, m in module.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
