@@ -5,6 +5,7 @@ from .gather import gather_views
 from .metric_head import MetricLearningHead
 from .pml_builder import build_pml
 from .retriever import DVARetriever
+from .sampled_softmax import sample_classes
 from .tuning import ICALinear, Tuning
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     'dpt_kl',
     'dpt_l2',
     'gather_views',
+    'sample_classes',
 ]
