@@ -5,6 +5,7 @@ from .gather import gather_views
 from .metric_head import MetricLearningHead
 from .pml_builder import build_pml
 from .retriever import DVARetriever
+from .sampled_softmax import sample_classes
 from .tuning import ICALinear, Tuning
 from .whitening import Whitening, pca_whitening
 
@@ -23,4 +24,5 @@ __all__ = [
     'dpt_l2',
     'gather_views',
     'pca_whitening',
+    'sample_classes',
 ]

@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from .gather import gather_views
+from .sampled_softmax import sample_classes
 
 _BACKGROUNDS = ('proxy', 'class', 'none')
 
@@ -38,6 +39,10 @@ class DVAHead(BaseModule):
             Defaults to ``dict(type='DPTLoss')``.
         label_smoothing: Share of the target of L_proxy(z, y) and L_proxy(z_d, y) that is spread
             over all classes (https://arxiv.org/abs/1512.00567). Defaults to 0.0.
+        sample_rate: Share of the classes in the softmax of each step: those of the batch and
+            random others, see :func:`sample_classes`; an extra proxy is always among them. All
+            terms use the same. Of the other proxies the gradient is zero, though Adam's moments
+            still move them. For 100,000 classes and more. Defaults to 1.0, all classes.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -58,6 +63,7 @@ class DVAHead(BaseModule):
         beta: float = 1.0,
         dpt: dict | None = dict(type='DPTLoss'),
         label_smoothing: float = 0.0,
+        sample_rate: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -72,6 +78,7 @@ class DVAHead(BaseModule):
             ('background', background, background in _BACKGROUNDS, f'one of {_BACKGROUNDS}'),
             ('beta', beta, beta >= 0, 'at least 0'),
             ('label_smoothing', label_smoothing, 0 <= label_smoothing < 1, 'in [0, 1)'),
+            ('sample_rate', sample_rate, 0 < sample_rate <= 1, 'in (0, 1]'),
             ('dpt', dpt, dpt is not None or beta == 0, f'the config of a DPT loss with {beta=}'),
         ):
             if not good:
@@ -82,15 +89,20 @@ class DVAHead(BaseModule):
         self.uses_background = background != 'none'
         self.beta = beta
         self.label_smoothing = label_smoothing
+        self.sample_rate = sample_rate
         self.dpt = MODELS.build(dpt) if beta > 0 else None
         count = num_classes + (background == 'proxy')
         self.proxies = nn.Parameter(torch.empty(count, in_channels))
         # Unit length on average, so that one learning rate turns proxies of any width alike.
         nn.init.normal_(self.proxies, std=in_channels**-0.5)
 
-    def logits(self, embeddings: Tensor) -> Tensor:
-        """Cosine to every proxy over the temperature: unit-norm (B, C) -> (B, K) or (B, K + 1)."""
-        return embeddings @ F.normalize(self.proxies.float(), dim=1).T / self.temperature
+    def logits(self, embeddings: Tensor, proxies: Tensor | None = None) -> Tensor:
+        """Cosine to proxies over the temperature: unit-norm (B, C) -> (B, S).
+
+        ``proxies`` (S, C) of any length; None (the default) takes all K or K + 1 of the head.
+        """
+        proxies = self.proxies if proxies is None else proxies
+        return embeddings @ F.normalize(proxies.float(), dim=1).T / self.temperature
 
     def loss(
         self,
@@ -126,7 +138,10 @@ class DVAHead(BaseModule):
         with torch.autocast(original.device.type, enabled=False):
             unit = [F.normalize(view.float(), dim=1) for view in views]
             unit, targets = gather_views(unit, targets, self.num_classes)
-            labels, logits = targets[0], [self.logits(z) for z in unit]
+            if with_background and self.background == 'proxy':
+                targets[-1] = torch.full_like(targets[-1], self.num_classes)
+            proxies, targets = self._sample(targets)
+            labels, logits = targets[0], [self.logits(z, proxies) for z in unit]
             proxy_loss = partial(F.cross_entropy, label_smoothing=self.label_smoothing)
             losses = dict(loss_proxy=proxy_loss(logits[0], labels))
             if discriminative is not None:
@@ -134,11 +149,21 @@ class DVAHead(BaseModule):
                 if self.beta > 0:
                     losses['loss_dpt'] = self.beta * self.dpt(*unit[:2], *logits[:2])
             if with_background:
-                if self.background == 'proxy':
-                    targets[-1] = torch.full_like(targets[-1], self.num_classes)
                 # The mean over no image is NaN; the term is zero instead.
                 some = len(logits[-1]) > 0
                 losses['loss_background'] = (
                     F.cross_entropy(logits[-1], targets[-1]) if some else logits[-1].sum()
                 )
         return losses
+
+    def _sample(self, targets: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The proxies (S, C) of this step's softmax, and the targets as rows of them."""
+        if self.sample_rate == 1:
+            return self.proxies, targets
+        every = torch.cat(targets)
+        classes = every[every < self.num_classes]
+        sampled = sample_classes(classes, self.num_classes, self.sample_rate)
+        extra = torch.arange(self.num_classes, len(self.proxies), device=sampled.device)
+        rows = torch.cat([sampled, extra])  # ascending
+        proxies = self.proxies.index_select(0, rows)
+        return proxies, [torch.searchsorted(rows, target) for target in targets]

@@ -3,14 +3,14 @@ import reference
 import torch
 from mmpretrain.registry import MODELS
 
-from dva_mm.models import DVAHead
+from dva_mm.models import DVAHead, sample_classes
 
 CLASSES, CHANNELS, TAU, BETA = 4, 6, 0.5, 0.7
 
 
 def head(**options):
-    options = {'temperature': TAU, 'beta': BETA, **options}
-    return MODELS.build(dict(type='DVAHead', num_classes=CLASSES, in_channels=CHANNELS, **options))
+    options = {'num_classes': CLASSES, 'temperature': TAU, 'beta': BETA, **options}
+    return MODELS.build(dict(type='DVAHead', in_channels=CHANNELS, **options))
 
 
 @pytest.fixture
@@ -63,6 +63,51 @@ def test_terms_and_gradients_are_those_of_the_twin(batch, background, mode, smoo
             assert (fast is None) == (slow_one is None)
             if fast is not None:
                 torch.testing.assert_close(fast.double(), slow_one, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize('background', ['proxy', 'class', 'none'])
+def test_a_sampled_softmax_is_the_whole_one_of_the_sampled_proxies(batch, background):
+    count = 40
+    model = head(num_classes=count, background=background, sample_rate=0.2, label_smoothing=0.1)
+    batch['labels'] = torch.tensor([30, 3, 17])
+    batch['background_labels'] = torch.tensor([17, 5])  # 5 is no class of the other views
+    drawn = [batch['labels'], batch['labels']]
+    drawn += [batch['background_labels']] if background == 'class' else []
+    rows = sample_classes(torch.cat(drawn), count, 0.2).tolist()
+    assert len(rows) == 8
+    rows += [count] if background == 'proxy' else []
+    own = [rows.index(label) for label in batch['background_labels'] if label in rows]
+    want = reference.dva_terms(
+        *(batch[name] for name in ('original', 'discriminative', 'background')),
+        labels=torch.tensor([rows.index(label) for label in batch['labels']]),
+        background_labels=torch.tensor(own if background == 'class' else [len(rows) - 1] * 2),
+        proxies=model.proxies[rows],
+        tau=TAU,
+        beta=BETA,
+        temperature=1.0,
+        mode='kl',
+        smoothing=0.1,
+    )
+    if background == 'none':
+        del want['loss_background']
+    got = model.loss(**batch)
+    assert got.keys() == want.keys()
+    for name in want:
+        torch.testing.assert_close(got[name], want[name], msg=name)
+    sum(got.values()).backward()
+    assert model.proxies.grad.abs().sum(dim=1).nonzero().flatten().tolist() == rows
+
+
+@pytest.mark.parametrize('background', ['proxy', 'class', 'none'])
+def test_a_sample_of_all_classes_is_the_whole_softmax(batch, background):
+    whole, sampled = head(background=background), head(background=background, sample_rate=0.99)
+    sampled.load_state_dict(whole.state_dict())
+    gradients = []
+    for model in (whole, sampled):
+        losses = model.loss(**batch)
+        gradients.append(torch.autograd.grad(sum(losses.values()), model.proxies)[0])
+    torch.testing.assert_close(losses, whole.loss(**batch))
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize('options', [{}, dict(dpt=None)])
@@ -126,6 +171,8 @@ def test_a_label_that_is_no_class_is_named(batch, label):
         ('background', 'mean'),
         ('beta', -1),
         ('label_smoothing', 1),
+        ('sample_rate', 0),
+        ('sample_rate', 1.5),
         ('dpt', None),  # with beta 1
     ],
 )

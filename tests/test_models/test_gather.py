@@ -20,6 +20,7 @@ HEADS = dict(
     dva_class=dict(
         type='DVAHead', temperature=0.3, background='class', dpt=dict(type='DPTLoss', mode='l2')
     ),
+    dva_sampled=dict(type='DVAHead', temperature=0.3, num_classes=20, sample_rate=0.4),
     proxy=dict(type='MetricLearningHead', loss=dict(type='ProxyAnchorLoss')),
     pair=dict(
         type='MetricLearningHead',
@@ -39,7 +40,7 @@ class Model(nn.Module):
     def __init__(self, head: dict) -> None:
         super().__init__()
         self.encoder = nn.Linear(PIXELS, CHANNELS)
-        self.head = MODELS.build(dict(num_classes=CLASSES, in_channels=CHANNELS, **head))
+        self.head = MODELS.build({'num_classes': CLASSES, 'in_channels': CHANNELS, **head})
 
     def forward(self, views: list[Tensor], labels: Tensor, kept: Tensor) -> dict[str, Tensor]:
         original, objects, background = views
@@ -72,6 +73,7 @@ def train(rank: int, ranks: int) -> dict[str, list[dict[str, Tensor]]]:
         if ranks > 1:
             model = DistributedDataParallel(model, broadcast_buffers=False)
         results[name] = []
+        torch.manual_seed(rank)  # what is drawn is alike on all ranks all the same
         for batch in batches:
             model.zero_grad()
             losses = model(*part(batch, rank, ranks))
