@@ -89,7 +89,7 @@ class TokenOPA(BaseTransform):
         size: Side of the view in pixels.
         resize: Pipeline ahead of the crop; it may resize and nothing else. Defaults to None.
         patch_size: Side of the encoder's patches in pixels. Defaults to 16.
-        share: Share of the patches that each of both sequences has. Defaults to 0.4.
+        share: Share of the patches that each of both sequences has. Defaults to 0.33.
         scale: Enlargement of the box for the object's patches. Defaults to 1.3.
         prob: Probability of mirroring the view. Defaults to 0.5.
 
@@ -107,7 +107,7 @@ class TokenOPA(BaseTransform):
         size: int,
         resize: Sequence[dict] | None = None,
         patch_size: int = 16,
-        share: float = 0.4,
+        share: float = 0.33,
         scale: float = 1.3,
         prob: float = 0.5,
     ) -> None:
