@@ -19,10 +19,13 @@ def benchmark():
 
 
 def test_each_contender_gets_its_line(benchmark, capsys):
-    benchmark.main([*TINY, '--contenders', 'pml_k'])
+    benchmark.main(
+        [*TINY, '--images', '24', '12', '--per-class', '4', '6', '--contenders', 'pml_k']
+    )
     out = capsys.readouterr().out
     assert out.startswith('24 x 8, 4 images per class, topk [1, 5]\n')
-    assert benchmark.CONTENDERS['pml_k'][0] in out
+    assert '12 x 8, 6 images per class, topk [1, 5]\n' in out
+    assert out.count(benchmark.CONTENDERS['pml_k'][0]) == out.count(' 1.00 x the first') == 2
     assert 'GB above the embeddings' in out and 'MAP@R' in out
 
 
@@ -32,7 +35,7 @@ def test_contenders_agree(benchmark, monkeypatch):
     data = benchmark.draw(24, 8, 4)
     ours = benchmark.ours(*data, topk=(1, 5))
     assert set(ours) == {'Recall@1', 'Recall@5', 'Precision@1', 'R-precision', 'MAP@R'}
-    for name, count in (('pml', 3), ('pml_k', 3), ('mmpretrain', 2)):
+    for name, count in (('calculator', 5), ('pml', 3), ('pml_k', 3), ('mmpretrain', 2)):
         got = benchmark.CONTENDERS[name][1](*data, topk=(1, 5))
         assert got == pytest.approx({key: ours[key] for key in got})
         assert len(got) == count
@@ -44,3 +47,9 @@ def test_a_set_without_answers_is_refused(benchmark, option, capsys):
     with pytest.raises(SystemExit):
         benchmark.main([*TINY, option])
     assert 'two classes of at least two images' in capsys.readouterr().err
+
+
+def test_each_set_needs_both_its_numbers(benchmark, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(['--images', '24', '12'])
+    assert '--per-class' in capsys.readouterr().err
