@@ -23,8 +23,8 @@ def find_among_themselves(
     """Similarities (N, k), descending, and rows (N, k) int32 of the k nearest rows but the own.
 
     The order among equal similarities is up to the search. Tiles are shared out to as many threads
-    as torch uses. Memory: 8 bytes for each of k + 64 (of a large k, k + 512) candidates a row, which
-    hold the result too, and some 4 tile^2 a thread.
+    as torch uses. Memory: 8 bytes for each of k + 64 (of a large k, k + 512) candidates a row,
+    which hold the result too, and some 4 tile^2 a thread.
 
     Args:
         unit: Rows of unit length, (N, C) float32, on the CPU.
