@@ -1,9 +1,13 @@
 """Exact nearest neighbours by cosine similarity, in bounded memory."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
+
+from .symmetric import TILE, find_among_themselves
 
 try:
     import faiss
@@ -22,11 +26,14 @@ class CosineKNN:
     equal similarities is up to the search. A search of some seconds shows its progress.
 
     Args:
-        backend: ``'faiss'``, ``'torch'``, or ``'auto'``: faiss where it is installed, else torch;
-            torch as well for tensors on a GPU that faiss cannot use. faiss itself runs on the GPU
-            where it sees one, up to its limit of 2048 neighbours, else on the CPU.
+        backend: ``'faiss'``, ``'torch'``, or ``'auto'``. On a CPU, 'auto' compares each pair once
+            (:func:`~dva_mm.evaluation.symmetric.find_among_themselves`) where the queries are the
+            gallery, as the same tensor. Else it is faiss where that is installed, or torch; torch
+            as well for tensors on a GPU that faiss cannot use. faiss itself runs on the GPU where
+            it sees one, up to its limit of 2048 neighbours, else on the CPU.
         chunk_size: Queries compared at a time. The largest temporary is (chunk_size, M) with
-            torch and (chunk_size, k + 1) with faiss. Default None: 512 with torch, 4096 with faiss.
+            torch, (chunk_size, k + 1) with faiss, (chunk_size, chunk_size) a thread where each pair
+            is compared once. Default None: 512, 4096 and 1024.
 
     Raises:
         ValueError: If an option is wrong or faiss is asked for but not installed.
@@ -61,6 +68,10 @@ class CosineKNN:
         gallery = unit_norm(reference)  # (M, C)
         same = ref_includes_query and query.data_ptr() == reference.data_ptr()
         query = gallery[:size] if same else unit_norm(query)
+        bar = dict(desc='Retrieval', unit='block', delay=5, mininterval=1, leave=False)
+        on_gpu = query.is_cuda or (faiss is not None and faiss.get_num_gpus() > 0)
+        if same and size == len(gallery) and self.backend == 'auto' and not on_gpu:
+            return find_among_themselves(query, k, self.chunk_size or TILE, partial(tqdm, **bar))
         if uses_faiss(self.backend, query.is_cuda):
             find, index, step = _find_with_faiss, make_index(gallery, k + ref_includes_query), 4096
         else:
@@ -68,7 +79,6 @@ class CosineKNN:
         step = self.chunk_size or step
         similarities = torch.empty(size, k, device=device)
         rows = torch.empty(size, k, dtype=torch.int32, device=device)
-        bar = dict(desc='Retrieval', unit='block', delay=5, mininterval=1, leave=False)
         for start in tqdm(range(0, size, step), **bar):
             end = min(start + step, size)
             own = torch.arange(start, end, device=device) if ref_includes_query else None

@@ -22,7 +22,7 @@ def test_each_contender_gets_its_line(benchmark, capsys):
     benchmark.main([*TINY, '--contenders', 'pml_k'])
     out = capsys.readouterr().out
     assert out.startswith('24 x 8, 4 images per class, topk [1, 5]\n')
-    assert benchmark.CONTENDERS['pml_k'][0] in out
+    assert benchmark.CONTENDERS['pml_k'][0] in out and ' 1.00 x the first' in out
     assert 'GB above the embeddings' in out and 'MAP@R' in out
 
 
@@ -32,7 +32,7 @@ def test_contenders_agree(benchmark, monkeypatch):
     data = benchmark.draw(24, 8, 4)
     ours = benchmark.ours(*data, topk=(1, 5))
     assert set(ours) == {'Recall@1', 'Recall@5', 'Precision@1', 'R-precision', 'MAP@R'}
-    for name, count in (('pml', 3), ('pml_k', 3), ('mmpretrain', 2)):
+    for name, count in (('calculator', 5), ('pml', 3), ('pml_k', 3), ('mmpretrain', 2)):
         got = benchmark.CONTENDERS[name][1](*data, topk=(1, 5))
         assert got == pytest.approx({key: ours[key] for key in got})
         assert len(got) == count
@@ -44,3 +44,13 @@ def test_a_set_without_answers_is_refused(benchmark, option, capsys):
     with pytest.raises(SystemExit):
         benchmark.main([*TINY, option])
     assert 'two classes of at least two images' in capsys.readouterr().err
+
+
+def test_each_set_is_compared_and_needs_both_its_numbers(benchmark, monkeypatch, capsys):
+    sets = []
+    monkeypatch.setattr(benchmark, 'compare', lambda *part: sets.append(part[:2]))
+    benchmark.main(['--images', '24', '12', '--per-class', '4', '6'])
+    assert sets == [(24, 4), (12, 6)]
+    with pytest.raises(SystemExit):
+        benchmark.main(['--images', '24', '12'])
+    assert '--per-class' in capsys.readouterr().err
