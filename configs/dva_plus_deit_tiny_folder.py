@@ -1,4 +1,4 @@
-# DVA's best form on small sets, beside the paper's in dva_deit_tiny_folder.py: rank 64 on Q, K and V;
+# DVA's best form on small sets, beside the paper's in dva_deit_tiny_folder.py: rank 64 on Q, K, V;
 # the embedding is class token and mean of the patches, whitened by the training classes.
 _base_ = 'dva_deit_tiny_folder.py'
 model = dict(

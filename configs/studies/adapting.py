@@ -7,7 +7,7 @@ the training classes; of ICA also rank 64 on Q, K and V."""
 _views = {'': (_base_._one, {}), ', three views': (_base_._three, _base_._boxes)}
 rows = {
     'frozen': dict(config=_base_._one, frozen=True),
-    # One epoch of the proxies alone, at whose end the neck is fitted.
+    # One epoch of the proxies alone, at whose end the neck is fitted; no rate changes the figure.
     'frozen plus': dict(
         config=_base_._one,
         options={**_base_._embedding, _base_._tuning: None, 'train_cfg.max_epochs': 1},

@@ -65,8 +65,10 @@ def draw_patches(
     outside = np.flatnonzero(distances > 1).tolist()
     nearest = np.argsort(distances, kind='stable')[:count].tolist()
     objects = random.sample(inside, count) if len(inside) > count else nearest
-    repeated = outside * -(-count // max(1, len(outside)))
-    return sorted(objects), sorted(random.sample(repeated, count) if outside else [])
+    if not outside:
+        return sorted(objects), []
+    times, rest = divmod(count, len(outside))
+    return sorted(objects), sorted(outside * times + random.sample(outside, rest))
 
 
 @TRANSFORMS.register_module()

@@ -152,22 +152,35 @@ class NonFiniteLossHook(Hook):
 
 @HOOKS.register_module()
 class InterpolationHook(Hook):
-    """Test an encoder between the pre-trained and the tuned one; training does not see it.
+    """Test an encoder between the pre-trained and the tuned one; for runs that test alone.
 
     See :meth:`~dva_mm.models.FrozenViT.interpolate`.
 
     Args:
         share: 0 for the pre-trained encoder, 1 for the tuned one. Defaults to 0.5.
 
+    Raises:
+        ValueError: In a training, or for another encoder than FrozenViT.
+
     >>> hook = InterpolationHook(share=0.8)
     """
+
+    # After EMAHook has put the averaged weights in place.
+    priority = 'LOW'
 
     def __init__(self, share: float = 0.5) -> None:
         self.share = share
 
-    def before_test(self, runner: Runner) -> None:
+    def before_train(self, runner: Runner) -> None:
+        """Refuse."""
+        raise ValueError('InterpolationHook changes the encoder for a test; take it out to train')
+
+    def before_test_epoch(self, runner: Runner) -> None:
         """Interpolate; the checkpoint is loaded by now."""
-        unwrap(runner.model).backbone.interpolate(self.share)
+        encoder = getattr(unwrap(runner.model), 'backbone', None)
+        if not hasattr(encoder, 'interpolate'):
+            raise ValueError(f'InterpolationHook needs a FrozenViT, got {type(encoder).__name__}')
+        encoder.interpolate(self.share)
 
 
 @HOOKS.register_module()

@@ -28,18 +28,23 @@ def embedding_moments(
     Args:
         model: A DVARetriever; its encoder's output ahead of the neck counts.
         batches: Of images, as of a test; each process takes its share.
-        max_images: Stop after so many images, all processes together. Defaults to None: all.
+        max_images: Stop after so many images, shared out to the processes and rounded up to the
+            same number in each. Defaults to None: all.
 
     Returns:
         The sums, (C,) and (C, C) in float64, and the number of images.
     """
     training, total, products, count = model.training, 0.0, 0.0, 0
     limit = None if max_images is None else -(-max_images // dist.get_world_size())
-    bar = tqdm(batches, desc='Whitening', unit='batch', delay=5, mininterval=1, leave=False)
+    quiet = None if dist.is_main_process() else True
+    bar = tqdm(
+        batches, 'Whitening', leave=False, disable=quiet, mininterval=1, unit='batch', delay=5
+    )
     model.eval()
     for batch in bar:
         inputs = model.data_preprocessor(batch, False)['inputs']
         images = inputs[0] if isinstance(inputs, list | tuple) else inputs
+        images = images if limit is None else images[: limit - count]
         z = F.normalize(model.extract_feat(images, stage='backbone')[-1].float(), dim=1).double()
         total, products, count = total + z.sum(dim=0), products + z.T @ z, count + len(z)
         if limit is not None and count >= limit:
@@ -56,7 +61,8 @@ class WhiteningHook(Hook):
     """Fit a :class:`~dva_mm.models.Whitening` neck on the training images; none, nothing is done.
 
     It does so at the end of each epoch that is evaluated and of the last one, ahead of the
-    checkpoint: a pass of the training images through the test pipeline. With EMAHook the averaged
+    checkpoint: a pass of the training images through the test pipeline. Checkpoints between hold
+    the fit of the last evaluated epoch, or none. With EMAHook the averaged
     model's neck is fitted to the averaged encoder.
 
     Args:
@@ -109,7 +115,8 @@ def _has_neck(model: nn.Module) -> bool:
 
 
 def _due(loop, done: int, last: int) -> bool:
-    return done == last or done % loop.val_interval == 0
+    evaluated = loop.runner.val_loop is not None and done >= loop.val_begin
+    return done == last or (evaluated and done % loop.val_interval == 0)
 
 
 def training_images(cfg: Config) -> dict:

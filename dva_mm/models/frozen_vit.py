@@ -101,7 +101,7 @@ class FrozenViT(BaseBackbone):
         base = self.host.state_dict(keep_vars=True)
         self._base_names = {name: name for name in base}
         self._fingerprint, self._sums = self._hash_base(), self._sum_base()
-        self.merged = False
+        self.merged, self.share = False, 1.0
         self._tuned = self._tuning.apply(self._vit)
         # peft renames what it wraps: the tensors of the base are known by their identity.
         names = {id(tensor): name for name, tensor in base.items()}
@@ -165,6 +165,7 @@ class FrozenViT(BaseBackbone):
         pre-trained tensors, before any training; of the position embedding only the shape counts.
         """
         return dict(
+            **(dict(share=self.share) if self.share != 1 else {}),
             name=self._vit.name,
             img_size=self.img_size if isinstance(self.img_size, int) else list(self.img_size),
             patch_size=self._vit.patch_size,
@@ -195,17 +196,22 @@ class FrozenViT(BaseBackbone):
 
         Source: https://arxiv.org/abs/2109.01903. Trained weights of the host become ``θ_0 + share ·
         (θ - θ_0)``; what the tuning adds to outputs is multiplied by ``share``.
+        A neck stays that of the tuned encoder.
 
         Args:
             share: 0 gives the pre-trained encoder, 1 leaves the tuned one; below 0 and above 1 it
                 goes on in a straight line.
 
         Raises:
-            ValueError: if what the tuning adds cannot be scaled, the adapters are merged, or the
-                host's trained weights began at random.
+            ValueError: if what the tuning adds cannot be scaled, the adapters are merged, the
+                host's trained weights began at random, or this was done before.
         """
-        if self.merged:
-            raise ValueError('FrozenViT.interpolate() needs adapters that are not merged')
+        if self.merged or self.share != 1:
+            raise ValueError(
+                'FrozenViT.interpolate() goes from the tuned encoder, once; this one is '
+                f'merged={self.merged}, at share {self.share}'
+            )
+        self.share = float(share)
         for module in self._tuned:
             self._tuning.scale_by(module, share)
         trained = [name for name in self._base_names if name not in self._frozen_names]
@@ -221,7 +227,8 @@ class FrozenViT(BaseBackbone):
                 'with random ones (pretrained=False)'
             )
         for name in trained:
-            state[name].copy_(pretrained[self._base_names[name]].lerp(state[name], share))
+            start = pretrained[self._base_names[name]].to(state[name])
+            state[name].copy_(start.lerp(state[name], share))
 
     def train(self, mode: bool = True) -> 'FrozenViT':
         """Like ``nn.Module.train``; the host stays in eval mode, save what the tuning trains."""

@@ -178,6 +178,11 @@ class DVARetriever(BaseModel):
         if isinstance(inputs, Tensor):
             z = self.extract_feat(inputs)
             if 'object_patches' not in data_samples[0]:
+                if 'patch_grid' in data_samples[0]:
+                    raise ValueError(
+                        'data samples have a patch_grid but no object_patches; add them to the '
+                        'algorithm_keys of PackInputs'
+                    )
                 return self.head.loss(z, labels)
             z_d, z_b = self._token_views(inputs, data_samples, kept)
             return self.head.loss(z, labels, z_d, z_b, labels[kept])
@@ -200,6 +205,12 @@ class DVARetriever(BaseModel):
         self, images: Tensor, samples: list[DataSample], kept: list[int]
     ) -> tuple[Tensor, Tensor]:
         """Embed the object's patches of all images (B, C) and the background's of some (B', C)."""
+        names = ('background_patches', 'patch_grid')
+        if lost := [name for name in names if name not in samples[0]]:
+            raise ValueError(
+                f'data samples have object_patches but no {lost}; add it to the algorithm_keys of '
+                'PackInputs, as in configs/dva_deit_tiny_folder_tokens.py'
+            )
         sides = getattr(self.backbone, 'patch_size', None)
         grid = sides and tuple(side // sides for side in images.shape[-2:])
         if grid != tuple(samples[0].patch_grid):

@@ -4,9 +4,12 @@ Source: Jégou and Chum, Negative evidences and co-occurrences in image retrieva
 PCA and whitening, ECCV 2012. The power between none and all of it is a choice of this project.
 """
 
+import logging
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -19,7 +22,7 @@ def pca_whitening(covariance: Tensor, power: float = 0.5, floor: float = 1e-6) -
         covariance: (C, C).
         power: 1 makes all variances equal, 0 changes none. Defaults to 0.5, which makes λ to λ^½.
         floor: Share of the largest λ below which each λ counts as this, so that directions without
-            variance are not blown up. Defaults to 1e-6.
+            variance stay finite. Defaults to 1e-6.
 
     >>> pca_whitening(torch.diag(torch.tensor([4.0, 1.0])), power=1.0)
     tensor([[0.5000, 0.0000],
@@ -42,7 +45,7 @@ class Whitening(BaseModule):
 
     In training it hands x on, so that losses see the encoder itself; in eval mode it gives z, and
     x / |x| before it is fitted. :class:`~dva_mm.engine.WhiteningHook` fits it at the end of an
-    epoch. A checkpoint holds μ and the matrix.
+    epoch. A checkpoint holds μ and the matrix. The encoder must give (B, C), not feature maps.
 
     Args:
         in_channels: Width C of the embeddings; DVARetriever fills it in. Defaults to None.
@@ -89,8 +92,18 @@ class Whitening(BaseModule):
             ValueError: if there are fewer than two images, or a value is not finite.
         """
         if count < 2 or not (total.isfinite().all() and products.isfinite().all()):
+            what = f'{count}' if count < 2 else f'{count} of which some embed to NaN or infinity'
             raise ValueError(
-                f'Whitening needs at least 2 images with finite embeddings, got {count} images'
+                f'Whitening needs at least 2 training images with finite embeddings, got {what}; '
+                "train without model.neck=dict(type='Whitening')"
+            )
+        if count <= self.out_channels:
+            print_log(
+                f'Whitening is fitted on {count} images, and embeddings have {self.out_channels} '
+                'values: directions that few images show are blown up. Take more images or a '
+                'lower power',
+                logger='current',
+                level=logging.WARNING,
             )
         mean = total.double().cpu() / count
         covariance = products.double().cpu() / count - torch.outer(mean, mean)
@@ -102,4 +115,5 @@ class Whitening(BaseModule):
         x = features[-1] if isinstance(features, list | tuple) else features
         if self.training:
             return x
-        return (F.normalize(x.float(), dim=1) - self.mean) @ self.matrix  # the matrix is symmetric
+        # In float32 also in a model of half precision; the matrix is symmetric.
+        return (F.normalize(x.float(), dim=1) - self.mean.float()) @ self.matrix.float()

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dva_mm.models import Whitening
 from dva_mm.retrieval import Retriever
 
 from .maps import activation_maps, attention_maps, class_means, overlay
@@ -98,7 +99,10 @@ class Looks:
         ]
         targets = proxies[[info['gt_label'] for info in infos]]
         for name, retriever in self.models.items():
-            maps = activation_maps(retriever.model, _prepare(retriever, pixels), targets)
+            neck = retriever.model.neck
+            # Proxies lie among the encoder's embeddings, which this neck changes for retrieval.
+            own = neck(targets.to(retriever.device)) if isinstance(neck, Whitening) else targets
+            maps = activation_maps(retriever.model, _prepare(retriever, pixels), own)
             _add(rows, pixels, maps, f'{name}: towards its proxy')
         return rows
 

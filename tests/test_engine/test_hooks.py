@@ -286,6 +286,22 @@ test_dataloader = val_dataloader
         assert torch.equal(own[name], tensor) is not name.startswith('head.')
 
 
+def test_an_average_is_interpolated_too(make_runner: MakeRunner, tmp_path: Path):
+    child = "custom_hooks = [dict(type='EMAHook')]\n"
+    hook, found = {'default_hooks.interpolation': dict(type='InterpolationHook', share=0.0)}, []
+    for options in ({}, hook):
+        runner = make_runner(tmp_path, options, child, tuning=dict(type='Full'))
+        kept = runner.model.backbone.host.state_dict()
+        start = {name: value.clone() for name, value in kept.items()}
+        for value in kept.values():
+            value += 0.5
+        runner.call_hook('before_run')  # the average begins with these weights
+        runner.call_hook('before_test_epoch')
+        state = runner.model.backbone.host.state_dict()
+        found.append(all(torch.allclose(state[name], start[name], atol=1e-5) for name in start))
+    assert found == [False, True]
+
+
 def test_a_test_of_none_of_the_tuning_is_that_of_the_frozen_encoder(
     make_runner: MakeRunner, trained: Runner, tmp_path: Path
 ):
@@ -296,6 +312,8 @@ def test_a_test_of_none_of_the_tuning_is_that_of_the_frozen_encoder(
         load_adapter(runner.model, str(Path(trained.work_dir) / 'epoch_3.pth'))
         found.append(runner.test()['retrieval/Recall@1'])
     scalars = trained.message_hub.get_scalar
+    with pytest.raises(ValueError, match='InterpolationHook'):
+        make_runner(tmp_path / 'train', hook).train()
     frozen = make_runner(tmp_path / 'frozen', tuning=dict(type='ICA', rank=4)).test()
     assert found[0] == pytest.approx(frozen['retrieval/Recall@1'])
     assert found[1] == pytest.approx(scalars('val/retrieval/Recall@1').current())

@@ -68,6 +68,9 @@ def test_what_cannot_be_interpolated_is_refused(arch, file):
     random = MODELS.build(
         dict(type='FrozenViT', arch=arch, pretrained=False, tuning=dict(type='Full'))
     )
-    for encoder, words in ((merged, 'merged'), (random, 'random')):
+    twice = build(arch, file, dict(type='ICA'))
+    twice.interpolate(0.25)
+    assert twice.encoder_info()['share'] == 0.25
+    for encoder, words in ((merged, 'merged'), (random, 'random'), (twice, '0.25')):
         with pytest.raises(ValueError, match=words):
             encoder.interpolate(0.5)

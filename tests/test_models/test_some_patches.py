@@ -108,6 +108,13 @@ def test_the_second_and_third_view_are_of_the_chosen_patches(arch, images, backg
         sample.set_field((side + 1, side), 'patch_grid')
     with pytest.raises(ValueError, match='patch_size'):
         model(images, samples, mode='loss')
+    for lost in ('object_patches', 'patch_grid'):  # not among PackInputs' algorithm_keys
+        for sample in samples:
+            held = sample.pop(lost)
+        with pytest.raises(ValueError, match=lost):
+            model(images, samples, mode='loss')
+        for sample in samples:
+            sample.set_field(held, lost)
 
 
 @pytest.mark.parametrize('family', ['vit', 'dinov3'])
