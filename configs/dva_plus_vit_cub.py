@@ -1,4 +1,4 @@
-# DVA's best form on small sets (dva_plus_deit_tiny_folder.py) in the paper's setting. It was never
+# DVA's best form on small sets (ica_plus_deit_tiny_folder.py) in the paper's setting. It was never
 # trained on CUB: more adapters want a lower rate, here a quarter of the recipe's.
 _base_ = 'dva_vit_cub.py'
 model = dict(

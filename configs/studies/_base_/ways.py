@@ -27,7 +27,7 @@ _ways = {
     'ICA': ({}, _small),
 }
 # Plus: class token and mean of the patches, whitened by the training classes; of ICA also rank 64
-# on Q, K and V, as in ../dva_plus_deit_tiny_folder.py.
+# on Q, K and V, as in ../ica_plus_deit_tiny_folder.py.
 _embedding = {
     'model.backbone.pooling': 'cls+avg',
     'model.neck': dict(type='Whitening', power=0.5),
