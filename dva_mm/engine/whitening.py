@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from dva_mm.models import Whitening
-
 from .checkpoint import unwrap
 from .data import data_sets
 
@@ -111,6 +109,8 @@ class WhiteningHook(Hook):
 
 
 def _has_neck(model: nn.Module) -> bool:
+    from dva_mm.models import Whitening  # an exported model runs without it
+
     return isinstance(getattr(unwrap(model), 'neck', None), Whitening)
 
 
