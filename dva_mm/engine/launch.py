@@ -25,6 +25,7 @@ from .hooks import prepare_hooks
 from .publish import load_adapter
 from .resume import last_checkpoint, set_resume
 from .speed import set_speed
+from .whitening import check_fitting
 
 VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
 
@@ -44,6 +45,7 @@ def train(argv: list[str] | None = None) -> None:
     _start_processes(cfg)
     set_resume(cfg, args.resume)
     runner = _build_runner(cfg)
+    check_fitting(runner)
     runner.train()
     if is_main_process():
         log, checkpoint = Path(runner.log_dir) / f'{runner.timestamp}.log', last_checkpoint(runner)

@@ -60,8 +60,8 @@ class WhiteningHook(Hook):
 
     It does so at the end of each epoch that is evaluated and of the last one, ahead of the
     checkpoint: a pass of the training images through the test pipeline. Checkpoints between hold
-    the fit of the last evaluated epoch, or none. With EMAHook the averaged
-    model's neck is fitted to the averaged encoder.
+    the fit of the last evaluated epoch, or none. With EMAHook the averaged model's neck is fitted
+    to the averaged encoder.
 
     Args:
         max_images: Fit on at most so many images, drawn at random once. Defaults to 20,000.
@@ -106,6 +106,16 @@ class WhiteningHook(Hook):
             if _has_neck(model):
                 moments = embedding_moments(model, self.batches, self.max_images)
                 unwrap(model).neck.fit(*moments)
+
+
+def check_fitting(runner: Runner) -> None:
+    """Raise ValueError for a run that would save a neck Whitening that nothing fits."""
+    fits = any(isinstance(hook, WhiteningHook) for hook in runner.hooks)
+    if _has_neck(runner.model) and not fits:
+        raise ValueError(
+            'model.neck is a Whitening, and no hook fits it: set default_hooks.whitening to '
+            "dict(type='WhiteningHook')"
+        )
 
 
 def _has_neck(model: nn.Module) -> bool:

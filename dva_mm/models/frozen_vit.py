@@ -87,10 +87,8 @@ class FrozenViT(BaseBackbone):
         check_weights(pretrained, init_cfg)
         self._tuning, self.tuning = (Tuning(), None) if tuning is None else build_tuning(tuning)
         self.pooling = pooling
-        if isinstance(arch, str):
-            build = partial(build_timm_vit, dynamic_img_size=dynamic_img_size)
-        else:
-            build = build_mmpretrain_vit
+        by_timm = partial(build_timm_vit, dynamic_img_size=dynamic_img_size)
+        build = by_timm if isinstance(arch, str) else build_mmpretrain_vit
         self._build_vit = partial(build, arch, pretrained, pooling=pooling)
         self._vit = self._build_vit(None if img_size is None else check_img_size(img_size))
         self.host = self._vit.model

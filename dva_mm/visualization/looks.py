@@ -126,6 +126,25 @@ def to_rgb(pixels: Tensor) -> np.ndarray:
     return np.ascontiguousarray(pixels.flip(0).permute(1, 2, 0).numpy())
 
 
+def only_patches(image: Tensor, places: Tensor, grid: Sequence[int]) -> Tensor:
+    """An image (3, H, W) whose other patches are grey.
+
+    Args:
+        image: (3, H, W), of values from 0 to 255.
+        places: Of the patches that stay, (n,), row by row.
+        grid: Rows and columns of patches.
+
+    >>> only_patches(torch.ones(3, 2, 2), torch.tensor([1]), (2, 2))[0].tolist()
+    [[128.0, 1.0], [128.0, 128.0]]
+    """
+    stays = torch.zeros(grid[0] * grid[1], dtype=torch.bool)
+    stays[places] = True
+    mask = stays.view(*grid)
+    for dim, count in enumerate(grid):
+        mask = mask.repeat_interleave(image.shape[dim + 1] // count, dim=dim)  # (H, W) at the end
+    return image.where(mask, torch.full_like(image, 128))
+
+
 def draw_rows(rows: Sequence[Row], tile: int = 128) -> Image.Image:
     """Rows as one picture, each tile with its caption below.
 

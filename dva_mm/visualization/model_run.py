@@ -22,7 +22,7 @@ from dva_mm.retrieval import Retriever
 
 from .answers import find_answers
 from .embedding_map import embedding_map
-from .looks import Looks, draw_rows, to_rgb
+from .looks import Looks, draw_rows, only_patches, to_rgb
 from .page import Answers, Section, Shown, pictures_section, ranking_section
 from .ranking import draw_ranking
 from .shown import common_folder, relative, sample
@@ -84,25 +84,6 @@ def views_section(cfg: Config, count: int, seed: int) -> Section:
         '.' if three else '; it makes one view of each, as it has no OPA.'
     )
     return pictures_section(rows, 'Views', text)
-
-
-def only_patches(image: torch.Tensor, places: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
-    """An image (3, H, W) whose other patches are grey.
-
-    Args:
-        image: (3, H, W), of values from 0 to 255.
-        places: Of the patches that stay, (n,), row by row.
-        grid: Rows and columns of patches.
-
-    >>> only_patches(torch.ones(3, 2, 2), torch.tensor([1]), (2, 2))[0].tolist()
-    [[128.0, 1.0], [128.0, 128.0]]
-    """
-    stays = torch.zeros(grid[0] * grid[1], dtype=torch.bool)
-    stays[places] = True
-    mask = stays.view(*grid)
-    for dim, count in enumerate(grid):
-        mask = mask.repeat_interleave(image.shape[dim + 1] // count, dim=dim)  # (H, W) at the end
-    return image.where(mask, torch.full_like(image, 128))
 
 
 def boxes_section(cfg: Config, file: str, count: int = 100) -> Section:

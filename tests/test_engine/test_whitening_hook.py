@@ -10,7 +10,7 @@ import torch
 from mmengine.runner import Runner
 
 from dva_mm.engine import load_adapter
-from dva_mm.engine.whitening import embedding_moments, training_images
+from dva_mm.engine.whitening import check_fitting, embedding_moments, training_images
 
 MakeRunner = Callable[..., Runner]
 NECK = "model = dict(neck=dict(type='Whitening', power=1.0))\n"
@@ -102,6 +102,13 @@ def test_no_more_images_than_asked_are_embedded(trained: Runner):
     total, products, count = embedding_moments(trained.model, batches)
     assert products.trace() == pytest.approx(count)  # of unit vectors
     assert total.shape == (32,)
+
+
+def test_a_neck_that_nothing_fits_is_refused(make_runner: MakeRunner, tmp_path: Path):
+    check_fitting(make_runner(tmp_path / 'fits', child=NECK))
+    without = make_runner(tmp_path, child=NECK + 'default_hooks = dict(whitening=None)\n')
+    with pytest.raises(ValueError, match='WhiteningHook'):
+        check_fitting(without)
 
 
 def test_a_config_without_a_test_pipeline_is_refused_before_training(
