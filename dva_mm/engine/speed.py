@@ -106,7 +106,9 @@ class CompileHook(Hook):
 class PrecisionHook(Hook):
     """Let the encoder of a :class:`~dva_mm.models.DVARetriever` compute under autocast.
 
-    Losses, weights, gradients of the weights and the optimiser stay in float32.
+    Losses, weights, gradients of the weights and the optimiser stay in float32. On a CPU the
+    attention of timm's encoders is computed by plain matrix products (``fused_attn`` False):
+    the backward of torch's fused attention is slow there in bf16.
 
     Args:
         precision: 'bf16', which needs no scaled loss, or 'fp32'. Defaults to 'bf16'.
@@ -126,3 +128,8 @@ class PrecisionHook(Hook):
                 "set optim_wrapper.type='AmpOptimWrapper' and optim_wrapper.dtype='bfloat16'"
             )
         model.autocast_dtype = self.dtype
+        on_cpu = next(model.parameters()).device.type == 'cpu'
+        if self.dtype == torch.bfloat16 and on_cpu:
+            for module in model.modules():
+                if hasattr(module, 'fused_attn'):
+                    module.fused_attn = False
