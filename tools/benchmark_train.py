@@ -1,13 +1,16 @@
 """Time and memory of training steps beside the encoder's own and what else a user might train.
 
 python tools/benchmark_train.py --models deit_tiny_patch16_224:128 --batch 16
+python tools/benchmark_train.py --precision fp32 bf16 --contenders bare floor ica full
 python tools/benchmark_train.py --device cuda --precision bf16 --batch 32 --models \
 vit_base_patch16_224:224
 
 A step is a forward, a sum of squares of the embeddings (of DVA its own loss) and a backward; no
 optimiser. Weights are random. All contenders run in turn in this process, --rounds times after one
 warm-up; each line has the median time, its quartiles, and the median over rounds of its ratio to
-the bare forward and to the floor of the same mode and round. With one thread on a CPU the time is
+the bare forward, to the floor and to ICA of the same mode, precision and round, and to itself in
+the first mode and precision. On a CPU bf16 is without fused attention, as in training. With one
+thread on a CPU the time is
 the processor time of this process, which other programs lengthen little; else it is the clock's.
 
 Memory is what a forward keeps for the backward, without parameters; on a GPU also the peak above
@@ -19,6 +22,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -33,11 +37,12 @@ from torch import Tensor
 
 import dva_mm
 from dva_mm.datasets import TokenOPA
-from dva_mm.engine.speed import PRECISIONS, compile_encoder
+from dva_mm.engine.speed import PRECISIONS, compile_encoder, disable_fused_attention
 from dva_mm.models import DVARetriever, FrozenViT
 from dva_mm.screen import quieten
 
 CLASSES = 100
+COLUMNS = ('bare', 'floor', 'ica', 'itself')
 
 
 def moved(model: nn.Module) -> nn.Module:
@@ -145,10 +150,11 @@ CONTENDERS = dict(
 
 @dataclass
 class Entry:
-    """A contender of one mode, built, and what was measured."""
+    """A contender of one mode and precision, built, and what was measured."""
 
     name: str
     mode: str
+    precision: str
     model: nn.Module
     times: list[float] = field(default_factory=list)
     first: float = 0.0
@@ -161,13 +167,13 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace, size: int) -> None:
         self.device = torch.device(args.device)
-        self.dtype = PRECISIONS[args.precision]
         self.images = torch.randn(args.batch, 3, size, size, device=self.device)
         alone = self.device.type == 'cpu' and args.threads == 1
         self.clock = time.process_time if alone else time.perf_counter
 
     def forward(self, entry: Entry) -> Tensor | None:
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+        dtype = PRECISIONS[entry.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             return CONTENDERS[entry.name].forward(entry.model, self.images.detach())
 
     def now(self) -> float:
@@ -207,10 +213,13 @@ class Bench:
 def compare(arch: str, size: int, args: argparse.Namespace) -> list[dict]:
     """Measure all contenders on one encoder; one row each."""
     bench, entries = Bench(args, size), []
-    for mode in args.modes:
+    for mode, precision in product(args.modes, args.precision):
         for name in args.contenders:
             torch.manual_seed(0)
-            entry = Entry(name, mode, CONTENDERS[name].build(arch, size).to(bench.device))
+            model = CONTENDERS[name].build(arch, size).to(bench.device)
+            entry = Entry(name, mode, precision, model)
+            if precision == 'bf16' and args.device == 'cpu':
+                disable_fused_attention(model)
             if mode == 'compiled':
                 compile_encoder(getattr(entry.model, 'backbone', entry.model))
             entry.first = bench.step(entry)
@@ -219,28 +228,34 @@ def compare(arch: str, size: int, args: argparse.Namespace) -> list[dict]:
     for _ in range(args.rounds):
         for entry in entries:
             entry.times.append(bench.step(entry))
-    fixed = dict(model=f'{arch}:{size}', batch=args.batch)
-    fixed |= dict(precision=args.precision, device=args.device)
+    fixed = dict(model=f'{arch}:{size}', batch=args.batch, device=args.device)
     return [row(entry, entries, fixed) for entry in entries]
 
 
 def row(entry: Entry, entries: Sequence[Entry], fixed: dict) -> dict:
-    found = dict(fixed, mode=entry.mode, contender=entry.name, seconds=median(entry.times))
+    found = dict(fixed, mode=entry.mode, precision=entry.precision, contender=entry.name)
+    found |= dict(seconds=median(entry.times))
     low, _, high = quantiles(entry.times, n=4) if len(entry.times) > 1 else 3 * entry.times
     found |= dict(quartiles=[low, high], first=entry.first, kept=entry.kept, peak=entry.peak)
+    others = {}
     for other in entries:
-        if other.mode == entry.mode and other.name in ('bare', 'floor', 'ica', 'ica_3'):
-            pairs = zip(entry.times, other.times, strict=True)
-            found[f'to_{other.name}'] = median(one / two for one, two in pairs)
+        if (other.mode, other.precision) == (entry.mode, entry.precision):
+            others[other.name] = other
+        if other.name == entry.name:
+            others.setdefault('itself', other)
+    for name in ('bare', 'floor', 'ica', 'ica_3', 'itself'):
+        if name in others:
+            pairs = zip(entry.times, others[name].times, strict=True)
+            found[f'to_{name}'] = median(one / two for one, two in pairs)
     return found
 
 
 def line(found: dict) -> str:
-    ratios = (found.get(f'to_{name}', float('nan')) for name in ('bare', 'floor', 'ica'))
+    ratios = (found.get(f'to_{name}', float('nan')) for name in COLUMNS)
     low, high = (1000 * value for value in found['quartiles'])
     peak = '' if found['peak'] is None else f' {found["peak"] / 1e6:8.1f} MB'
     return (
-        f'{CONTENDERS[found["contender"]].title:28} {found["mode"]:8} '
+        f'{CONTENDERS[found["contender"]].title:28} {found["mode"]:8} {found["precision"]} '
         f'{1000 * found["seconds"]:8.1f} ms ({low:.1f}-{high:.1f})'
         f'{"".join(f"{ratio:7.2f}" for ratio in ratios)} {found["kept"] / 1e6:8.1f} MB{peak} '
         f'{found["first"]:7.1f} s'
@@ -253,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--models', nargs='+', **models)
     parser.add_argument('--batch', type=int, default=16, help='images of a view')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument('--precision', choices=[*PRECISIONS], default='fp32')
+    parser.add_argument('--precision', nargs='+', choices=[*PRECISIONS], default=['fp32'])
     parser.add_argument('--modes', nargs='+', choices=['eager', 'compiled'], default=['eager'])
     parser.add_argument('--contenders', nargs='+', choices=[*CONTENDERS], default=[*CONTENDERS])
     parser.add_argument('--rounds', type=int, default=7)
@@ -268,8 +283,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = []
     for model in args.models:
         arch, _, size = model.partition(':')
-        print(f'{model}, batch {args.batch}, {args.device}, {args.precision}')
-        print(f'{"":37} median (quartiles), / bare, / floor, / ICA, kept, (peak), first')
+        print(f'{model}, batch {args.batch}, {args.device}')
+        print(f'{"":42} median (quartiles), / bare, / floor, / ICA, / itself, kept, (peak), first')
         for found in compare(arch, int(size or 224), args):
             rows.append(found)
             print(line(found), flush=True)

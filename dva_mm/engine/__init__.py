@@ -11,7 +11,7 @@ from .optim import TrainableOptimWrapperConstructor
 from .publish import load_adapter, publish
 from .record import RunRecordHook
 from .resume import ResumedScheduleHook
-from .speed import CompileHook, PrecisionHook, compile_encoder
+from .speed import CompileHook, PrecisionHook, compile_encoder, disable_fused_attention
 from .whitening import WhiteningHook
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     'TrainableParametersHook',
     'WhiteningHook',
     'compile_encoder',
+    'disable_fused_attention',
     'load_adapter',
     'publish',
 ]

@@ -38,6 +38,27 @@ def compile_encoder(encoder: nn.Module, backend: str = 'inductor') -> None:
         module.compile(dynamic=True, backend=backend)
 
 
+def disable_fused_attention(model: nn.Module) -> None:
+    """Let the attention of timm's encoders be plain matrix products and a softmax, in place.
+
+    On a CPU the backward of torch's fused attention is slow in bf16; in float32, and on a GPU, it
+    is the faster one. It is the same function, but for rounding, and keeps more for the backward:
+    the (B, heads, N, N) weights of N tokens.
+
+    Args:
+        model: Any module; its parts with timm's ``fused_attn`` are changed.
+
+    >>> from dva_mm.models import FrozenViT
+    >>> encoder = FrozenViT('test_vit', pretrained=False, img_size=32)
+    >>> disable_fused_attention(encoder)
+    >>> encoder.blocks[0].attn.fused_attn
+    False
+    """
+    for module in model.modules():
+        if hasattr(module, 'fused_attn'):
+            module.fused_attn = False
+
+
 def set_speed(cfg: Config, amp: bool = False) -> None:
     """Replace ``compile`` and ``precision`` of a config by what carries them out, in place.
 
@@ -106,9 +127,8 @@ class CompileHook(Hook):
 class PrecisionHook(Hook):
     """Let the encoder of a :class:`~dva_mm.models.DVARetriever` compute under autocast.
 
-    Losses, weights, gradients of the weights and the optimiser stay in float32. On a CPU the
-    attention of timm's encoders is computed by plain matrix products (``fused_attn`` False):
-    the backward of torch's fused attention is slow there in bf16.
+    Losses, weights, gradients of the weights and the optimiser stay in float32. On a CPU it also
+    calls :func:`disable_fused_attention`.
 
     Args:
         precision: 'bf16', which needs no scaled loss, or 'fp32'. Defaults to 'bf16'.
@@ -128,8 +148,5 @@ class PrecisionHook(Hook):
                 "set optim_wrapper.type='AmpOptimWrapper' and optim_wrapper.dtype='bfloat16'"
             )
         model.autocast_dtype = self.dtype
-        on_cpu = next(model.parameters()).device.type == 'cpu'
-        if self.dtype == torch.bfloat16 and on_cpu:
-            for module in model.modules():
-                if hasattr(module, 'fused_attn'):
-                    module.fused_attn = False
+        if self.dtype == torch.bfloat16 and next(model.parameters()).device.type == 'cpu':
+            disable_fused_attention(model)

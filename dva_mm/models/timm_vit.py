@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 import timm
+import torch
 import torch.nn as nn
 from timm.models import eva, vision_transformer
 from timm.models.eva import Eva
@@ -36,7 +37,8 @@ def build_timm_vit(
         file = str(Path(pretrained).expanduser())
         overlay = dict(source='', file=file, custom_load=file.endswith('.npz'))
         options['pretrained_cfg_overlay'] = overlay
-    vit = _random_vit(arch, options)
+    with torch.device('meta'):  # its shapes alone, before weights are fetched or drawn
+        vit = _random_vit(arch, options)
     _check_vit(vit, arch, pooling)
     sides, patch_size = vit.patch_embed.img_size, vit.patch_embed.patch_size[0]
     if any(side % patch_size for side in sides):
@@ -44,7 +46,9 @@ def build_timm_vit(
             f'{arch!r} has patches of {patch_size} pixels, which do not fill img_size={img_size}; '
             f'the nearest is {[max(1, round(side / patch_size)) * patch_size for side in sides]}'
         )
-    if pretrained is not False:
+    if pretrained is False:
+        vit = timm.create_model(arch, pretrained=False, **options)
+    else:
         try:
             if isinstance(pretrained, str):
                 _check_file(vit, file)

@@ -63,6 +63,18 @@ def test_each_contender_gets_its_row(benchmark, capsys, tmp_path):
     assert 'outside of the encoder' in capsys.readouterr().out
 
 
+def test_precisions_stand_beside_each_other(benchmark, tmp_path):
+    out = tmp_path / 'rows.jsonl'
+    options = ['--contenders', 'floor', 'ica', '--precision', 'fp32', 'bf16', '--json', str(out)]
+    benchmark.main([*TINY, *options])
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    precisions = [(row['contender'], row['precision']) for row in rows]
+    assert precisions == [(n, p) for p in ('fp32', 'bf16') for n in ('floor', 'ica')]
+    assert rows[0]['to_itself'] == rows[1]['to_itself'] == rows[2]['to_floor'] == 1.0
+    assert rows[3]['to_itself'] != 1.0 and rows[3]['to_floor'] != 1.0
+    assert rows[2]['kept'] != rows[0]['kept']
+
+
 @pytest.mark.parametrize('option', ['--batch=0', '--rounds=0', '--threads=0'])
 def test_nothing_to_measure_is_refused(benchmark, option, capsys):
     with pytest.raises(SystemExit):

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from dva_mm.engine import PrecisionHook, compile_encoder
+from dva_mm.engine import PrecisionHook, compile_encoder, disable_fused_attention
 
 COMPILED = """
 default_hooks = dict(compile=dict(type='CompileHook', backend='eager'))
@@ -68,7 +68,10 @@ def test_a_compiled_run_resumes_bit_equal_beside_an_average(
 def test_bf16_is_the_encoders_and_losses_are_float32(
     make_runner: Callable[..., Runner], tmp_path: Path
 ):
-    child = "default_hooks = dict(precision=dict(type='PrecisionHook'))\n"
+    child = (
+        "default_hooks = dict(precision=dict(type='PrecisionHook'))\n"
+        "model = dict(backbone=dict(arch='test_vit', pretrained=False))\n"
+    )
     runner = make_runner(tmp_path, {'train_cfg.max_epochs': 1}, child)
     types = []
     runner.model.backbone.blocks[0].attn.register_forward_hook(
@@ -76,6 +79,7 @@ def test_bf16_is_the_encoders_and_losses_are_float32(
     )
     runner.train()
     assert set(types) == {torch.bfloat16}  # in the evaluations, too
+    assert not any(block.attn.fused_attn for block in runner.model.backbone.blocks)
     assert all(p.dtype == torch.float32 for p in runner.model.parameters())
     batch = runner.model.data_preprocessor(next(iter(runner.train_dataloader)), training=True)
     mixed = runner.model(**batch, mode='loss')
@@ -85,6 +89,20 @@ def test_bf16_is_the_encoders_and_losses_are_float32(
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, plain[name], rtol=0.05, atol=0.02)
     assert mixed != plain
+
+
+def test_plain_attention_has_the_gradients_of_the_fused_one(build: Callable[..., nn.Module]):
+    fused, plain = (build(arch='test_vit', pretrained=False, img_size=32) for _ in range(2))
+    plain.load_state_dict(fused.state_dict())
+    disable_fused_attention(plain)
+    assert fused.backbone.blocks[0].attn.fused_attn
+    images = torch.randn(3, 3, 32, 32)
+    for model in (fused, plain):
+        for up in (n for n in model.state_dict() if '_up.' in n):
+            nn.init.constant_(model.get_parameter(up), 0.01)
+        model.extract_feat(images).square().sum().backward()
+    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_precision_of_another_model_is_refused():

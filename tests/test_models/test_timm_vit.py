@@ -58,6 +58,16 @@ def test_every_format_of_a_file_gives_its_weights(suffix, timm_weights, save_wei
     assert same(build('test_vit', str(tmp_path / f'vit.{suffix}')).host.state_dict(), want)
 
 
+def test_a_vit_is_drawn_once(timm_weights, save_weights):
+    file = save_weights(timm_weights, 'vit.safetensors')
+    torch.manual_seed(0)
+    timm.create_model('test_vit', num_classes=0, img_size=32)
+    want = torch.rand(1)
+    torch.manual_seed(0)
+    build('test_vit', file)
+    assert torch.equal(torch.rand(1), want)
+
+
 def test_half_precision_files_become_float32(timm_weights, mmpretrain_twin, save_weights):
     file = save_weights({name: tensor.half() for name, tensor in timm_weights.items()})
     for arch in ('test_vit', mmpretrain_twin):
