@@ -4,6 +4,7 @@ from .box_file import load_box_file
 from .boxes import CenterBox, clip_box, scale_box
 from .fine_grained import FineGrainedDataset
 from .image import LoadImage, image_size, read_image
+from .image_cache import ImageCache
 from .opa import OPA, background_view, discriminative_view
 from .protocols import select_closed, select_open, select_side
 from .record import Benchmark, File, Published, Reading, Record, Source
@@ -19,6 +20,7 @@ __all__ = [
     'FineGrainedDataset',
     'FixedSetOfTriplets',
     'HierarchicalSampler',
+    'ImageCache',
     'LoadImage',
     'MPerClassSampler',
     'OPA',

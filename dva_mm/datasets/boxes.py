@@ -59,17 +59,16 @@ def scale_box(box: Sequence[float], scale: float) -> tuple[float, float, float, 
 
 
 def follow_resize(
-    box: Sequence[float] | None, image: np.ndarray, resized: np.ndarray
+    box: Sequence[float] | None, shape: Sequence[int], resized: Sequence[int]
 ) -> Sequence[float] | None:
-    """The box of an image that was resized, on the resized one.
+    """The box of an image that was resized from one (H, W) to another.
 
-    >>> old, new = np.zeros((40, 60, 3)), np.zeros((20, 20, 3))
-    >>> follow_resize((15, 10, 30, 20), old, new)
+    >>> follow_resize((15, 10, 30, 20), (40, 60), (20, 20))
     (5.0, 5.0, 10.0, 10.0)
     """
-    if box is None or image.shape == resized.shape:
+    if box is None or tuple(shape) == tuple(resized):
         return box
-    (height, width), (new_height, new_width) = image.shape[:2], resized.shape[:2]
+    (height, width), (new_height, new_width) = shape, resized
     x1, y1, x2, y2 = (float(value) for value in box)
     # The product first: an edge that falls between two pixels then stays a whole number.
     x1, x2 = x1 * new_width / width, x2 * new_width / width

@@ -12,6 +12,8 @@ from mmpretrain.registry import DATASETS
 
 from .benchmarks import BENCHMARKS
 from .box_file import load_box_file
+from .image import LoadImage
+from .image_cache import ImageCache
 from .protocols import PROTOCOLS, find_repeats, select_side
 from .published import find_differences
 from .record import Reading, Record
@@ -47,6 +49,10 @@ class FineGrainedDataset(BaseDataset):
             Defaults to None.
         boxes: 'annotation' takes the boxes that the reader found; else a file of boxes, one an
             image, that tools/cache_boxes.py wrote. Defaults to 'annotation'.
+        cache: ``folder`` and ``scale`` of an :class:`ImageCache`, which takes the place of
+            ``LoadImage`` at the start of the pipeline: images are decoded once and resized to
+            ``scale``, from which everything behind it starts. None decodes them each time.
+            Defaults to None.
         **kwargs: Options of mmpretrain's BaseDataset, ``pipeline`` above all.
 
     Raises:
@@ -72,6 +78,7 @@ class FineGrainedDataset(BaseDataset):
         val_classes: float = 0.0,
         gallery: str | None = None,
         boxes: str = 'annotation',
+        cache: dict | None = None,
         **kwargs: Any,
     ) -> None:
         for name, value, known in (
@@ -109,6 +116,8 @@ class FineGrainedDataset(BaseDataset):
         self._seed = torch.full((2,), -1, dtype=torch.int64).share_memory_()
         kwargs = {'ann_file': '', 'test_mode': split != 'train', **kwargs}
         super().__init__(data_root=data_root, **kwargs)
+        if cache is not None:
+            self._keep_images(cache)
 
     def load_data_list(self) -> list[dict]:
         """Read, select, and number the classes that are left from 0."""
@@ -141,6 +150,21 @@ class FineGrainedDataset(BaseDataset):
             )
             for record in chosen
         ]
+
+    def _keep_images(self, cache: dict) -> None:
+        steps = self.pipeline.transforms
+        if not steps:  # boxes and pictures read the list alone
+            return
+        if not isinstance(steps[0], LoadImage):
+            raise ValueError(
+                'FineGrainedDataset cache needs LoadImage as the first step of the pipeline, got '
+                f'{type(steps[0]).__name__}'
+            )
+        kept = ImageCache(**cache, load=steps[0])
+        kept.check_space(len(self))
+        there = f'{len(kept):,} images are decoded there already'
+        print_log(f'{self.split}: decoded images in {kept.folder}, {there}', logger='current')
+        steps[0] = kept
 
     def _refuse_repeats(self, reading: Reading, chosen: list[Record]) -> None:
         """An image that is evaluated twice, or was trained on, finds itself."""

@@ -135,7 +135,7 @@ class OPA(BaseTransform):
         image, box = results['img'], results.get('box')
         objects = discriminative_view(image, *self._vary(box))
         whole = self.resize(_with_image(results, image))
-        box = follow_resize(box, image, whole['img'])
+        box = follow_resize(box, image.shape[:2], whole['img'].shape[:2])
         context = background_view(whole['img'], box, self.fill)
         packed = self.original(_with_image(whole, whole['img']))
         views = [packed['img'], self.discriminative(_with_image(results, objects))['img']]

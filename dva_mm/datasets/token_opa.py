@@ -130,7 +130,8 @@ class TokenOPA(BaseTransform):
         if clip_box(box, *image.shape[:2]) is None:
             box = None
         results = self.resize({**results, 'img_shape': image.shape[:2]})
-        results = self.crop({**results, 'box': follow_resize(box, image, results['img'])})
+        box = follow_resize(box, image.shape[:2], results['img'].shape[:2])
+        results = self.crop({**results, 'box': box})
         height, width = results['img'].shape[:2]
         seen = clip_box(results['box'], height, width) is not None
         # Without a box every patch is the object's.
