@@ -1,12 +1,17 @@
 """Images/s of a training pipeline in one worker process, beside decoding the same files alone.
 
-python tools/benchmark_pipeline.py configs/dva_vit_cub.py --size 500x375 2000x1500
+python tools/benchmark_pipeline.py configs/dva_vit_cub.py --size 500x375 2000x1500 --torchvision
+python tools/benchmark_pipeline.py configs/dva_vit_cub.py --kept 256
 
 The images are the config's own, or where its data set is absent or --size is given, drawn JPEGs
 with boxes. Each repeat takes one image after another through decoding alone (OpenCV, full size,
 from memory) and each pipeline in turn, and collates at its end. Times are CPU times of one thread,
 so waiting for a disk does not count; the medians of the ratios to decoding carry over to other
 machines best.
+
+--kept adds each pipeline once more, over images that dataset.cache keeps at this size: the first
+repeat, which decodes them, is not counted. --torchvision adds the three views of 224 pixels that
+torchvision's own transforms (v2) make of an image that Pillow decodes, as its data sets do.
 """
 
 import argparse
@@ -14,6 +19,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,10 +29,14 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import FUNCTIONS, init_default_scope
 from mmpretrain.registry import DATASETS, TRANSFORMS
+from PIL import Image
+from torchvision.transforms import v2
+from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
 from dva_mm.config import load_config
-from dva_mm.datasets import image_size
+from dva_mm.datasets import ImageCache, image_size
+from dva_mm.datasets.boxes import enlarge_box
 
 SIZES = [(500, 375), (2000, 1500)]
 QUALITY = 95
@@ -38,13 +48,15 @@ Costs = dict[str, float]
 class Pipeline:
     """The transforms of a config's training data, timed one by one."""
 
-    def __init__(self, title: str, cfg: Config) -> None:
+    def __init__(self, title: str, cfg: Config, cache: dict | None = None) -> None:
         self.title = title
         steps = cfg.train_dataloader.dataset.get('pipeline')
         if not steps:
             raise ValueError(f'{title}: train_dataloader.dataset has no pipeline to time')
         collate = cfg.train_dataloader.get('collate_fn', dict(type='pseudo_collate'))
         self.steps = [(step['type'], TRANSFORMS.build(step)) for step in steps]
+        if cache:
+            self.steps[0] = ('ImageCache', ImageCache(**cache, load=self.steps[0][1]))
         self.collate = FUNCTIONS.get(collate['type'])
         self.packed: list[dict] = []
         self.loading = 0  # so many of the steps end with an image in memory
@@ -66,6 +78,41 @@ class Pipeline:
         self.collate(self.packed)
         _add(costs, f'{len(self.steps) + 1} collate', start)
         self.packed = []
+
+
+class Torchvision:
+    """Three views as torchvision's v2 makes them; the interface is Pipeline's."""
+
+    title, loading = 'torchvision v2, three views', 1
+
+    def __init__(self) -> None:
+        resize = partial(v2.Resize, interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
+        self.resize, self.resize_object = resize(256), resize((224, 224))
+        self.crop = v2.Compose([v2.RandomCrop(224), v2.RandomHorizontalFlip()])
+        self.batch: list[torch.Tensor] = []
+
+    def run(self, sample: dict, costs: Costs) -> None:
+        start = time.process_time()
+        with Image.open(sample['img_path']) as file:
+            image = pil_to_tensor(file.convert('RGB'))
+        _add(costs, '1 Pillow', start)
+        start = time.process_time()
+        height, width = image.shape[1:]
+        box = sample['box'] if sample['box'] is not None else (0, 0, width, height)
+        x1, y1, x2, y2 = (round(x) for x in enlarge_box(box, 1.3, height, width))
+        whole, background = self.resize(image), image.clone()
+        left, top, right, bottom = (int(x) for x in box)
+        background[:, top:bottom, left:right] = 127
+        views = [self.crop(whole), self.crop(self.resize(background))]
+        views.insert(1, self.crop(self.resize_object(image[:, y1:y2, x1:x2])))
+        self.batch.append(torch.stack(views))
+        _add(costs, '2 views', start)
+
+    def finish(self, costs: Costs) -> None:
+        start = time.process_time()
+        torch.stack(self.batch)
+        _add(costs, '3 collate', start)
+        self.batch = []
 
 
 def _add(costs: Costs, key: str, start: float) -> None:
@@ -117,7 +164,7 @@ def read_samples(cfg: Config, count: int) -> list[dict] | None:
 
 
 def measure(
-    samples: Sequence[dict], pipelines: Sequence[Pipeline], repeats: int
+    samples: Sequence[dict], pipelines: Sequence[Pipeline | Torchvision], repeats: int
 ) -> tuple[list[float], list[list[Costs]]]:
     """CPU seconds of each repeat: of decoding alone, and of each pipeline's parts."""
     contents = [np.fromfile(sample['img_path'], np.uint8) for sample in samples]
@@ -142,7 +189,10 @@ def measure(
 
 
 def report(
-    images: int, decoding: list[float], pipelines: Sequence[Pipeline], costs: list[list[Costs]]
+    images: int,
+    decoding: list[float],
+    pipelines: Sequence[Pipeline | Torchvision],
+    costs: list[list[Costs]],
 ) -> None:
     """Print the medians."""
 
@@ -176,6 +226,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=16)
     parser.add_argument('--repeats', type=int, default=9)
     parser.add_argument('--size', type=parse_size, nargs='+', metavar='WxH', help='draw images')
+    parser.add_argument('--kept', type=int, metavar='EDGE', help='keep images at this edge')
+    parser.add_argument('--torchvision', action='store_true', help='and three views by it')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value, for both')
     args = parser.parse_args(argv)
     if args.images < 1 or args.repeats < 1:
@@ -193,8 +245,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     for cfg in configs:
         cfg.merge_from_dict(args.cfg_options or {})
     pipelines = [Pipeline(name, cfg) for name, cfg in zip(names, configs, strict=True)]
+    pipelines += [Torchvision()] if args.torchvision else []
     samples = None if args.size else read_samples(configs[0], args.images)
     with TemporaryDirectory() as folder:
+        if args.kept:
+            cache = dict(folder=Path(folder) / 'kept', scale=args.kept)
+            for name, cfg in zip(names, configs, strict=True):
+                pipelines.append(Pipeline(f'{name}, kept at {args.kept}', cfg, cache))
         for size in [None] if samples else args.size or SIZES:
             if size:
                 samples = draw_samples(Path(folder), size, args.images)

@@ -79,6 +79,30 @@ def test_the_configs_own_images_come_first(script, config, tmp_path, capsys):
     assert '6 images of the data set' in capsys.readouterr().out  # one half of the classes trains
 
 
+def test_kept_images_and_torchvision_stand_beside(script, config, tmp_path, capsys):
+    options = ['--images', '2', '--repeats', '1', '--kept', '40', '--torchvision']
+    write_cub(tmp_path / 'cub', num_classes=4, images_per_class=3)
+    script.main([str(config), *options])
+    found = rows(capsys.readouterr().out)
+    titles = [title for title, _ in found]
+    for title in ('torchvision v2, three views', f'{config}, kept at 40'[-44:]):
+        assert title in titles
+    assert titles.count('all but loading') == 3
+    assert titles.count('1 LoadImage') == titles.count('1 ImageCache') == 1
+
+
+def test_torchvisions_views_are_three_of_one_size(script, tmp_path):
+    view, costs = script.Torchvision(), {}
+    for sample in script.draw_samples(tmp_path, (120, 90), 2):
+        for box in (sample['box'], None):
+            view.run({**sample, 'box': box}, costs)
+    assert [tuple(views.shape) for views in view.batch] == [(3, 3, 224, 224)] * 4
+    object_view, background = view.batch[0][1:]
+    assert (background == 127).any() and not (object_view == 127).all()
+    view.finish(costs)
+    assert set(costs) == {'1 Pillow', '2 views', '3 collate'}
+
+
 def test_figures_are_medians_of_the_repeats(script, capsys):
     pipeline = SimpleNamespace(title='mine', loading=1)
     parts = [(2.0, 1.0, 0.5), (4.0, 8.0, 2.0), (3.0, 3.0, 9.0)]
