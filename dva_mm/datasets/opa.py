@@ -68,7 +68,8 @@ class OPA(BaseTransform):
     """Make the views [original, discriminative, background], each through its own pipeline.
 
     Required keys: ``img`` (H, W, 3), ``box`` (xyxy in pixels, may be None or absent).
-    Modified keys: ``img`` becomes the list of views. Added keys: ``has_background``.
+    Modified keys: ``img`` becomes the list of views, ``box`` that of the original view as far as
+    its pipeline moves boxes (RandomCropFlip does). Added keys: ``has_background``.
 
     An image whose box is missing, without area, not finite or outside the image gives its whole
     self as discriminative view and has no background view; neither has one that the box covers.
@@ -137,7 +138,7 @@ class OPA(BaseTransform):
         whole = self.resize(_with_image(results, image))
         box = follow_resize(box, image.shape[:2], whole['img'].shape[:2])
         context = background_view(whole['img'], box, self.fill)
-        packed = self.original(_with_image(whole, whole['img']))
+        packed = self.original({**_with_image(whole, whole['img']), 'box': box})
         views = [packed['img'], self.discriminative(_with_image(results, objects))['img']]
         if context is None:
             views.append(packed['img'].copy())

@@ -1,3 +1,4 @@
+from .background_swap import swap_backgrounds
 from .dpt_loss import DPTLoss, dpt_cosine, dpt_kl, dpt_l2
 from .dva_head import DVAHead
 from .frozen_vit import FrozenViT
@@ -25,4 +26,5 @@ __all__ = [
     'gather_views',
     'pca_whitening',
     'sample_classes',
+    'swap_backgrounds',
 ]

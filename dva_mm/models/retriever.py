@@ -12,6 +12,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from .background_swap import swap_backgrounds
 from .frozen_vit import FrozenViT
 
 
@@ -39,6 +40,9 @@ class DVARetriever(BaseModel):
             takes the encoder's output tuple. Defaults to None.
         data_preprocessor: Config of the preprocessor, mmpretrain's SelfSupDataPreprocessor
             unless it says otherwise. Defaults to None.
+        background_swap: Of three views, the share of the original ones whose object is pasted on
+            another image's background view (:func:`swap_backgrounds`). Needs ``box`` among the
+            algorithm_keys of PackInputs. Defaults to 0.0.
         init_cfg: Initialisation config of MMEngine. Defaults to None.
 
     Raises:
@@ -54,10 +58,14 @@ class DVARetriever(BaseModel):
         head: dict | None = None,
         neck: dict | None = None,
         data_preprocessor: dict | None = None,
+        background_swap: float = 0.0,
         init_cfg: dict | None = None,
     ) -> None:
+        if not 0 <= background_swap <= 1:
+            raise ValueError(f'DVARetriever background_swap is a share, got {background_swap}')
         preprocessor = {'type': 'SelfSupDataPreprocessor', **(data_preprocessor or {})}
         super().__init__(data_preprocessor=MODELS.build(preprocessor), init_cfg=init_cfg)
+        self.background_swap = background_swap
         self.backbone = MODELS.build(backbone)
         self.neck = _build(neck, self._width)
         # Without their number, classes are counted by training, and nothing else needs the head.
@@ -192,6 +200,8 @@ class DVARetriever(BaseModel):
                 f'background), got {len(inputs)}'
             )
         original, discriminative, background = inputs
+        if self.background_swap:
+            original = self._swap_backgrounds(original, background, data_samples)
         if original.shape == discriminative.shape:
             views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
             z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
@@ -200,6 +210,19 @@ class DVARetriever(BaseModel):
             z, z_b = self.extract_feat(views).split([len(labels), len(kept)])
             z_d = self.extract_feat(discriminative)
         return self.head.loss(z, labels, z_d, z_b, labels[kept])
+
+    def _swap_backgrounds(
+        self, images: Tensor, backgrounds: Tensor, samples: list[DataSample]
+    ) -> Tensor:
+        if 'box' not in samples[0]:
+            raise ValueError(
+                "DVARetriever background_swap needs 'box' in the data samples; add it to the "
+                'algorithm_keys of PackInputs'
+            )
+        boxes = [(0.0,) * 4 if sample.box is None else tuple(sample.box) for sample in samples]
+        scenes = [i for i, sample in enumerate(samples) if sample.get('has_background', True)]
+        boxes = torch.tensor(boxes, dtype=torch.float32)
+        return swap_backgrounds(images, boxes, backgrounds[scenes], self.background_swap)
 
     def _token_views(
         self, images: Tensor, samples: list[DataSample], kept: list[int]

@@ -77,10 +77,7 @@ def _read_row(path: Path, label: str, row: dict, study: dict, search: dict, last
         shown = '/'.join(found.parts[found.parts.index('configs') :])
     frozen = bool(row.get('frozen'))
     grid = {} if frozen else row.get('grid', search.get('grid', {})) if search else {}
-    lists = [value if isinstance(value, list | tuple) else [value] for value in grid.values()]
-    trials = (
-        tuple(dict(zip(grid, chosen, strict=True)) for chosen in product(*lists)) if grid else ()
-    )
+    trials = tuple(trial for part in _as_list(grid) for trial in _combine(part))
     return Row(
         label=str(label),
         config=config,
@@ -93,6 +90,18 @@ def _read_row(path: Path, label: str, row: dict, study: dict, search: dict, last
         x=row.get('x'),
         line=row.get('line'),
     )
+
+
+def _as_list(value: object) -> list:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _combine(grid: dict) -> list[dict]:
+    """Every combination of the values of its options; none of no option."""
+    if not grid:
+        return []
+    values = product(*map(_as_list, grid.values()))
+    return [dict(zip(grid, chosen, strict=True)) for chosen in values]
 
 
 def _check(path: Path, study: Study) -> None:

@@ -122,6 +122,19 @@ def test_each_view_goes_through_its_own_pipeline(image: np.ndarray):
         np.testing.assert_array_equal(view, stretch(source))
 
 
+def test_the_box_goes_along_with_the_original_view(image: np.ndarray):
+    marked = np.zeros_like(image)
+    marked[6:16, 14:24] = 200
+    half = [dict(type='ResizeAntialiased', scale=(WIDTH // 2, HEIGHT // 2))]
+    crop = [dict(type='RandomCropFlip', size=10)]
+    for resize, scale in ((None, 1), (half, 2)):
+        out = pipeline(original=crop, resize=resize)(dict(img=marked, box=(14, 6, 24, 16)))
+        x1, y1, x2, y2 = np.clip(out['box'], 0, 10).astype(int)
+        assert (out['img'][0][y1:y2, x1:x2] > 100).mean() > 0.7
+        assert (out['img'][0] > 100).sum() == pytest.approx(3 * (y2 - y1) * (x2 - x1), rel=0.5)
+        assert out['box'][2] - out['box'][0] == 10 / scale
+
+
 @pytest.mark.parametrize('order', ['bgr', 'rgb'])
 def test_the_filled_pixels_are_zero_for_the_model(tmp_path: Path, image: np.ndarray, order: str):
     cv2.imwrite(str(tmp_path / 'a.png'), image)

@@ -68,6 +68,24 @@ def test_views_with_their_backgrounds_go_through_one_forward(
     assert [len(batch) for batch in batches] == [3]
 
 
+def test_swapped_backgrounds_go_into_the_original_view_alone(config, views, samples):
+    model = MODELS.build({**config, 'background_swap': 1.0})
+    batches = watch(model)
+    boxes = [(4.0, 4.0, 20.0, 12.0), None, (0.0, 8.0, 9.0, 30.0)]
+    for sample, box, has_background in zip(samples, boxes, (False, True, False), strict=True):
+        sample.set_field(box, 'box')
+        sample.set_field(has_background, 'has_background', field_type='metainfo')
+    model(views, samples, mode='loss')
+    (batch,) = batches
+    original, discriminative, background = batch.split([3, 3, 1])
+    want = views[2][[1]].repeat(3, 1, 1, 1)  # the one background that there is
+    want[0, :, 4:12, 4:20] = views[0][0, :, 4:12, 4:20]
+    want[1] = views[0][1]
+    want[2, :, 8:30, 0:9] = views[0][2, :, 8:30, 0:9]
+    assert torch.equal(original, want)
+    assert torch.equal(discriminative, views[1]) and torch.equal(background, views[2][[1]])
+
+
 @pytest.mark.parametrize('as_list', [True, False])
 def test_predict_embeds_the_original_alone(as_list, model, views, samples):
     seen = watch(model)
@@ -168,6 +186,10 @@ def test_mistakes_are_named(config, model, images, samples):
         model([images, images], samples, mode='loss')
     with pytest.raises(ValueError, match=r'model\.head'):
         MODELS.build({**config, 'head': None})(images, samples, mode='loss')
+    with pytest.raises(ValueError, match=r'background_swap.*1\.5'):
+        MODELS.build({**config, 'background_swap': 1.5})
+    with pytest.raises(ValueError, match="'box'"):
+        MODELS.build({**config, 'background_swap': 0.5})([images] * 3, samples, mode='loss')
     with pytest.raises(ValueError, match='GlobalAveragePooling'):  # a map, and no neck
         MODELS.build({**config, 'backbone': dict(type='ResNet', depth=18)})(images)
 

@@ -57,6 +57,12 @@ def test_rows_options_seeds_and_trials_make_the_runs(write):
     assert [(side.split, side.val_classes) for side in sides] == [('train', 0.5), ('val', 0.5)]
 
 
+def test_a_grid_may_list_its_trials(write):
+    trials = "[{'model.head.beta': [0.0]}, {'model.head.temperature': 0.1}]"
+    study = load_study(write("{'optim_wrapper.optimizer.lr': [0.1, 0.2]}", trials))
+    assert study.rows[1].trials == ({'model.head.beta': 0.0}, {'model.head.temperature': 0.1})
+
+
 def test_the_hash_of_a_config_ignores_seed_and_folders_alone(write):
     study = load_study(write())
     row = study.rows[1]

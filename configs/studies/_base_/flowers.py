@@ -13,5 +13,6 @@ seeds = [0, 1, 2]
 # The configs of one view and of three; the middle of each image stands in for its object's box.
 _one, _three = '../ica_deit_tiny_folder.py', '../dva_deit_tiny_folder.py'
 _boxes = {}
+_opa_and_pack = (2, 3)  # steps of its pipeline
 # Token-level OPA.
 _tokens, _token_boxes = '../dva_deit_tiny_folder_tokens.py', {}

@@ -3,6 +3,7 @@
 _base_ = 'flowers.py'
 options = {'data_root': '{{$PLANTED:data/planted}}', 'reader': 'csv'}
 _three = '../dva_deit_tiny_folder_boxes.py'
+_opa_and_pack = (1, 2)
 _boxes = {'train_dataloader.dataset.boxes': 'annotation'}
 _keys = ('has_background', 'object_patches', 'background_patches', 'patch_grid')
 _token_boxes = {
