@@ -8,11 +8,13 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from .frozen_vit import FrozenViT
+from .gather import check_labels, take_rows
 
 
 @MODELS.register_module()
@@ -37,8 +39,8 @@ class DVARetriever(BaseModel):
             makes a model that can only embed. Defaults to None.
         neck: Config of a module between encoder and head, such as mmpretrain's LinearNeck; it
             takes the encoder's output tuple. Defaults to None.
-        data_preprocessor: Config of the preprocessor, mmpretrain's SelfSupDataPreprocessor
-            unless it says otherwise. Defaults to None.
+        data_preprocessor: Config of the preprocessor, a :class:`ViewsPreprocessor` unless it says
+            otherwise. Defaults to None.
         init_cfg: Initialisation config of MMEngine. Defaults to None.
 
     Raises:
@@ -56,7 +58,9 @@ class DVARetriever(BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        preprocessor = {'type': 'SelfSupDataPreprocessor', **(data_preprocessor or {})}
+        preprocessor = dict(data_preprocessor or {})
+        if 'type' not in preprocessor:
+            preprocessor = dict(type='ViewsPreprocessor', non_blocking=True) | preprocessor
         super().__init__(data_preprocessor=MODELS.build(preprocessor), init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         self.neck = _build(neck, self._width)
@@ -141,6 +145,13 @@ class DVARetriever(BaseModel):
             return self.predict(original, data_samples)
         raise ValueError(f"mode must be 'tensor', 'predict' or 'loss', got {mode!r}")
 
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """MMEngine's step; ValueError for a label that is no class, before it goes to a GPU."""
+        classes = getattr(self.head, 'num_classes', None)
+        if classes is not None:
+            check_labels(torch.cat([s.gt_label for s in data['data_samples']]), classes)
+        return super().train_step(data, optim_wrapper)
+
     def predict(
         self, images: Tensor, data_samples: list[DataSample] | None = None
     ) -> list[DataSample]:
@@ -185,21 +196,22 @@ class DVARetriever(BaseModel):
                     )
                 return self.head.loss(z, labels)
             z_d, z_b = self._token_views(inputs, data_samples, kept)
-            return self.head.loss(z, labels, z_d, z_b, labels[kept])
+            return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept))
         if len(inputs) != 3:
             raise ValueError(
                 'DVARetriever trains on one view or on three (original, discriminative, '
                 f'background), got {len(inputs)}'
             )
         original, discriminative, background = inputs
+        background = take_rows(background, kept)
         if original.shape == discriminative.shape:
-            views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
+            views = torch.cat([original, discriminative, background])  # (2B + B', 3, H, W)
             z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
         else:  # objects of another size
-            views = torch.cat([original, background[kept]])  # (B + B', 3, H, W)
+            views = torch.cat([original, background])  # (B + B', 3, H, W)
             z, z_b = self.extract_feat(views).split([len(labels), len(kept)])
             z_d = self.extract_feat(discriminative)
-        return self.head.loss(z, labels, z_d, z_b, labels[kept])
+        return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept))
 
     def _token_views(
         self, images: Tensor, samples: list[DataSample], kept: list[int]
@@ -221,8 +233,8 @@ class DVARetriever(BaseModel):
             )
         patches = [sample.object_patches for sample in samples]
         patches += [samples[i].background_patches for i in kept]
-        images = torch.cat([images, images[kept]])  # (B + B', 3, H, W)
-        patches = torch.stack(patches).to(images.device)  # (B + B', n)
+        images = torch.cat([images, take_rows(images, kept)])  # (B + B', 3, H, W)
+        patches = torch.stack(patches).to(images.device, non_blocking=True)  # (B + B', n)
         return self.extract_feat(images, patches=patches).split([len(samples), len(kept)])
 
 
