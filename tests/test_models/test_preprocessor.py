@@ -6,6 +6,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from no_waiting import Watch
 
+from dva_mm.models import ViewsPreprocessor
+
 SCALE = dict(mean=[10.0, 20.0, 30.0], std=[2.0, 3.0, 4.0])
 
 
@@ -15,9 +17,10 @@ def test_it_is_mmpretrains(options: dict, views: int):
     pixels = [torch.randint(0, 256, (2, 3, 5, 4), dtype=torch.uint8) for _ in range(views)]
     data = dict(inputs=pixels if views > 1 else pixels[0], data_samples=[DataSample()] * 2)
     found = []
-    for kind in ('SelfSupDataPreprocessor', 'ViewsPreprocessor'):
+    mmpretrains = MODELS.build(dict(type='SelfSupDataPreprocessor', **options))
+    for preprocessor in (mmpretrains, ViewsPreprocessor(**options)):
         with Watch() as watch:
-            out = MODELS.build(dict(type=kind, **options))(data, training=True)
+            out = preprocessor(data, training=True)
         assert len(out['data_samples']) == 2
         found.append(out['inputs'] if views > 1 else [out['inputs']])
     assert not watch.found
