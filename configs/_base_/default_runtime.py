@@ -3,6 +3,7 @@ custom_imports = dict(imports=['dva_mm'], allow_failed_imports=False)
 
 # By name, so that a config that inherits can change or add one; NAME=None switches one off.
 default_hooks = dict(
+    runtime_info=dict(type='DeferredRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=20),
     param_scheduler=dict(type='ParamSchedulerHook'),

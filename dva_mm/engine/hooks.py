@@ -11,6 +11,7 @@ from mmpretrain.registry import HOOKS
 from tqdm import tqdm
 
 from .checkpoint import unwrap
+from .runtime_info import read_scalars
 
 
 def prepare_hooks(cfg: Config) -> None:
@@ -139,7 +140,7 @@ class NonFiniteLossHook(Hook):
         last = self.is_last_train_iter(runner) or batch_idx + 1 == len(runner.train_dataloader)
         if not last and (batch_idx + 1) % self.interval:
             return
-        values = {name: float(torch.as_tensor(v).detach()) for name, v in (outputs or {}).items()}
+        values = read_scalars(outputs or {})
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         if bad:
             saved = runner.message_hub.runtime_info.get('last_ckpt')

@@ -138,24 +138,32 @@ def _load(args: argparse.Namespace) -> Config:
 
 
 def _start_processes(cfg: Config) -> None:
-    """Join this process to the others of a launcher, through gloo where there is no GPU."""
+    """Join this process to the others of a launcher; without a GPU for each, through gloo."""
     if cfg.launcher == 'none':
         return
-    if torch.cuda.is_available():
-        processes, gpus = int(os.environ.get('LOCAL_WORLD_SIZE', 1)), torch.cuda.device_count()
-        if processes > gpus:
-            raise ValueError(f'{processes} processes on a machine with {gpus} GPUs: start {gpus}')
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    if gpus and processes <= gpus:
         init_dist(cfg.launcher, **cfg.env_cfg.dist_cfg)
         return
+    if gpus and cfg.env_cfg.dist_cfg.get('backend') != 'gloo':
+        raise ValueError(
+            f'{processes} processes on a machine with {gpus} GPUs: start {gpus}, or let them '
+            'share the GPUs, which NCCL refuses, with --cfg-options env_cfg.dist_cfg.backend=gloo'
+        )
     if cfg.launcher != 'pytorch':
         raise ValueError(
-            f'--launcher {cfg.launcher} needs GPUs, and torch sees none; tools/dist_train.sh runs '
-            'several processes on a CPU'
+            f'--launcher {cfg.launcher} needs a GPU for each process, and torch sees {gpus}; '
+            'tools/dist_train.sh runs several processes on a CPU'
         )
+    device_ids = None
+    if gpus:
+        device_ids = [int(os.environ['LOCAL_RANK']) % gpus]
+        torch.cuda.set_device(device_ids[0])
     torch.distributed.init_process_group(backend='gloo')
     cfg.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
-        'device_ids': None,
+        'device_ids': device_ids,
         'broadcast_buffers': False,
         'find_unused_parameters': cfg.get('find_unused_parameters', False),
         **(cfg.get('model_wrapper_cfg') or {}),

@@ -136,6 +136,10 @@ class ResumedScheduleHook(Hook):
     ``train_cfg.max_epochs`` was raised. Here the learning rate is that of the config's schedule at
     this step. Schedulers that depend on metrics are left alone.
 
+    The counts of steps in the optimiser's state go to the CPU, where Adam keeps them itself:
+    MMEngine loads them to the GPU, from which Adam would read each of them in every step. An
+    optimiser that wants them there (``fused`` or ``capturable``) takes them back.
+
     >>> hook = ResumedScheduleHook()
     """
 
@@ -143,8 +147,11 @@ class ResumedScheduleHook(Hook):
     saved: list[dict] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep the schedulers' states of the checkpoint."""
+        """Keep the schedulers' states of the checkpoint, and move counts of steps to the CPU."""
         self.saved = checkpoint.get('param_schedulers')
+        for state in checkpoint.get('optimizer', {}).get('state', {}).values():
+            if isinstance(state.get('step'), torch.Tensor):
+                state['step'] = state['step'].cpu()
 
     def before_train(self, runner: Runner) -> None:
         """Compare the schedules of a resumed run; follow the config's, and say so."""

@@ -47,7 +47,8 @@ def read_onnx(
 
     Raises:
         ImportError: If ``onnxruntime`` is missing.
-        ValueError: If the file is damaged, was changed after the export, or is another's.
+        ValueError: If the file is damaged, was changed after the export, or is another's, or if
+            ONNX Runtime cannot run it on the device.
     """
     need('onnxruntime')
     import onnxruntime
@@ -64,6 +65,7 @@ def read_onnx(
         raise
     except Exception as error:  # of its own C++, of protobuf
         raise ValueError(f'{path} is damaged, or no ONNX file: {error}') from error
+    _check_provider(session.get_providers(), device)
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise ValueError(
@@ -88,7 +90,19 @@ def _providers(device: torch.device, available: list[str]) -> list[Any]:
             f"device={str(device)!r}: this ONNX Runtime runs on {available}; take device='cpu', or "
             'for a GPU install onnxruntime-gpu in place of onnxruntime'
         )
-    return [('CUDAExecutionProvider', dict(device_id=device.index or 0)), 'CPUExecutionProvider']
+    # TF32 would round what it multiplies to 10 bits.
+    cuda = dict(device_id=device.index or 0, use_tf32=0)
+    return [('CUDAExecutionProvider', cuda), 'CPUExecutionProvider']
+
+
+def _check_provider(providers: list[str], device: torch.device) -> None:
+    if device.type == 'cuda' and 'CUDAExecutionProvider' not in providers:
+        raise ValueError(
+            f'device={str(device)!r}: ONNX Runtime could not start its CUDAExecutionProvider and '
+            f'took {providers}. onnxruntime and onnxruntime-gpu share a folder, so have one alone: '
+            'pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu, for the '
+            f"CUDA that it was built for (torch has {torch.version.cuda}); or take device='cpu'"
+        )
 
 
 def _digest(body: bytes, description: dict[str, Any]) -> str:

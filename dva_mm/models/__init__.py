@@ -5,6 +5,7 @@ from .frozen_vit import FrozenViT
 from .gather import gather_views
 from .metric_head import MetricLearningHead
 from .pml_builder import build_pml
+from .preprocessor import ViewsPreprocessor
 from .retriever import DVARetriever
 from .sampled_softmax import sample_classes
 from .tuning import ICALinear, Tuning
@@ -18,6 +19,7 @@ __all__ = [
     'ICALinear',
     'MetricLearningHead',
     'Tuning',
+    'ViewsPreprocessor',
     'Whitening',
     'build_pml',
     'dpt_cosine',

@@ -1,7 +1,38 @@
 """Objects before the backgrounds of other images of the batch."""
 
+from collections.abc import Sequence
+
 import torch
+from mmpretrain.structures import DataSample
 from torch import Tensor
+
+from .gather import take_rows
+
+
+def swap_by_samples(
+    images: Tensor, backgrounds: Tensor, samples: Sequence[DataSample], prob: float
+) -> Tensor:
+    """:func:`swap_backgrounds` with the ``box`` and ``has_background`` of data samples.
+
+    Args:
+        images: Original views, (B, 3, H, W).
+        backgrounds: Background views of the same images, (B, 3, H, W); those of images marked
+            ``has_background=False`` are not used.
+        samples: One an image.
+        prob: Share of the images that are changed.
+
+    Raises:
+        ValueError: If the samples have no ``box``; None is no box, and allowed.
+    """
+    if 'box' not in samples[0]:
+        raise ValueError(
+            "DVARetriever background_swap needs 'box' in the data samples; add it to the "
+            'algorithm_keys of PackInputs'
+        )
+    boxes = [(0.0,) * 4 if sample.box is None else tuple(sample.box) for sample in samples]
+    scenes = [i for i, sample in enumerate(samples) if sample.get('has_background', True)]
+    boxes = torch.tensor(boxes, dtype=torch.float32)
+    return swap_backgrounds(images, boxes, take_rows(backgrounds, scenes), prob)
 
 
 def swap_backgrounds(images: Tensor, boxes: Tensor, backgrounds: Tensor, prob: float) -> Tensor:
@@ -28,7 +59,7 @@ def swap_backgrounds(images: Tensor, boxes: Tensor, backgrounds: Tensor, prob: f
         return images
     count, device = len(images), images.device
     height, width = images.shape[-2:]
-    x1, y1, x2, y2 = boxes.to(device).unbind(1)
+    x1, y1, x2, y2 = boxes.to(device, non_blocking=True).unbind(1)
     columns, rows = (torch.arange(side, device=device) + 0.5 for side in (width, height))
     inside_x = (columns >= x1[:, None]) & (columns < x2[:, None])  # (B, W)
     inside_y = (rows >= y1[:, None]) & (rows < y2[:, None])  # (B, H)

@@ -1,7 +1,6 @@
 """FrozenViT: a pre-trained plain ViT, frozen, with ICA or one of its rivals to train."""
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -12,6 +11,7 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from .fingerprint import hash_tensors, sum_bits
 from .mmpretrain_vit import build_mmpretrain_vit
 from .plain_vit import POOLINGS, check_img_size, check_weights
 from .timm_vit import build_timm_vit
@@ -98,7 +98,7 @@ class FrozenViT(BaseBackbone):
         self.embed_dims = self._vit.embed_dims * (2 if pooling == 'cls+avg' else 1)
         base = self.host.state_dict(keep_vars=True)
         self._base_names = {name: name for name in base}
-        self._fingerprint, self._sums = self._hash_base(), self._sum_base()
+        self._fingerprint, self._sums = self._describe_base()
         self.merged, self.share = False, 1.0
         self._tuned = self._tuning.apply(self._vit)
         # peft renames what it wraps: the tensors of the base are known by their identity.
@@ -127,12 +127,12 @@ class FrozenViT(BaseBackbone):
 
     def init_weights(self) -> None:
         """Reset what the tuning added, and undo what a parent's ``init_cfg`` drew in the host."""
-        if self._sum_base() != self._sums:
+        if sum_bits(self._base().values()) != self._sums:
             pretrained = self._build_vit(self.img_size).model.state_dict()
             state = {present: pretrained[name] for present, name in self._base_names.items()}
             self.host.load_state_dict(state, strict=False)
             # Others only where pretrained=False.
-            self._fingerprint, self._sums = self._hash_base(), self._sum_base()
+            self._fingerprint, self._sums = self._describe_base()
         for module in self._tuned:
             self._tuning.reset(module)
 
@@ -140,21 +140,15 @@ class FrozenViT(BaseBackbone):
         """Names of the frozen tensors in ``state_dict()``: the host's, less those that train."""
         return tuple(f'host.{name}' for name in self._frozen_names)
 
-    def _sum_base(self) -> list[float]:
-        """A sum of each pre-trained tensor, which tells a change at a tenth of a hash's cost."""
+    def _base(self) -> dict[str, Tensor]:
+        """The pre-trained tensors as they are now, by the names that they have in the host."""
         state = self.host.state_dict()
-        return [state[name].double().sum().item() for name in self._base_names]
+        return {name: state[present] for present, name in self._base_names.items()}
 
-    def _hash_base(self) -> str:
-        digest = hashlib.sha256()
-        state = self.host.state_dict()
-        for present, name in sorted(self._base_names.items(), key=lambda names: names[1]):
-            tensor = state[present]
-            digest.update(f'{name} {tuple(tensor.shape)}'.encode())
-            # A resampled position embedding may differ in its last bits between torch versions.
-            if name != 'pos_embed':
-                digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:32]
+    def _describe_base(self) -> tuple[str, list[int]]:
+        base = self._base()
+        # A resampled position embedding may differ in its last bits between torch versions.
+        return hash_tensors(base, only_shape=('pos_embed',)), sum_bits(base.values())
 
     def encoder_info(self) -> dict[str, str | int | list[int] | dict | None]:
         """What a checkpoint must agree with: the pre-trained encoder and the tuning.
@@ -219,7 +213,7 @@ class FrozenViT(BaseBackbone):
             self.host.state_dict(),
             self._build_vit(self.img_size).model.state_dict(),
         )
-        if self._sums != [pretrained[n].double().sum().item() for n in self._base_names.values()]:
+        if self._sums != sum_bits(pretrained[name] for name in self._base_names.values()):
             raise ValueError(
                 'FrozenViT.interpolate() needs the pre-trained weights again; this encoder began '
                 'with random ones (pretrained=False)'

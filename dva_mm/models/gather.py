@@ -37,6 +37,7 @@ def gather_views(
 
     All views travel in one collective. Their sizes and the range of the labels travel in one
     before it, the only one that waits for the device; so all ranks raise where one has a bad label.
+    A single process waits for nothing: labels that lie on a GPU are not read.
 
     >>> views, labels = gather_views([torch.ones(2, 3)], [torch.tensor([0, 4])], num_classes=5)
     >>> views[0].shape, labels[0].tolist()
@@ -54,10 +55,28 @@ def gather_views(
         ValueError: if a label is negative or not below ``num_classes``.
     """
     every = torch.cat(list(labels))
+    if get_world_size() == 1:
+        if every.device.type == 'cpu':
+            check_labels(every, num_classes)
+        return list(views), list(labels)
     bounds = torch.stack(every.aminmax()) if len(every) else every.new_zeros(2)
     report = torch.cat([bounds, bounds.new_tensor([len(view) for view in views])])
     table = torch.stack(all_gather(report)).tolist()  # one row a rank: lowest, highest, sizes
-    lowest, highest = min(row[0] for row in table), max(row[1] for row in table)
+    check_labels(torch.tensor([bound for row in table for bound in row[:2]]), num_classes)
+    pairs = zip(views, labels, strict=True)
+    packed = torch.cat([torch.cat((v, y[:, None].to(v.dtype)), dim=1) for v, y in pairs])
+    rows = _AllGather.apply(packed, [sum(row[2:]) for row in table])  # (..., C + 1)
+    parts = rows.split([size for row in table for size in row[2:]])
+    gathered = [torch.cat(parts[i :: len(views)]) for i in range(len(views))]
+    return [g[:, :-1] for g in gathered], [g[:, -1].detach().long() for g in gathered]
+
+
+def check_labels(labels: Tensor, num_classes: int | None = None) -> None:
+    """Raise ValueError if a label (B,) is negative or not below ``num_classes``; None: any number.
+
+    >>> check_labels(torch.tensor([0, 4]), num_classes=5)
+    """
+    lowest, highest = (int(label) for label in labels.aminmax()) if len(labels) else (0, 0)
     if lowest < 0:
         raise ValueError(
             f'the head met label {lowest}; training labels count from 0, and images without a '
@@ -68,11 +87,16 @@ def gather_views(
             f'the head was built for {num_classes} classes but met label {highest}; set '
             "model.head.num_classes to the training set's number"
         )
-    if get_world_size() == 1:
-        return list(views), list(labels)
-    pairs = zip(views, labels, strict=True)
-    packed = torch.cat([torch.cat((v, y[:, None].to(v.dtype)), dim=1) for v, y in pairs])
-    rows = _AllGather.apply(packed, [sum(row[2:]) for row in table])  # (..., C + 1)
-    parts = rows.split([size for row in table for size in row[2:]])
-    gathered = [torch.cat(parts[i :: len(views)]) for i in range(len(views))]
-    return [g[:, :-1] for g in gathered], [g[:, -1].detach().long() for g in gathered]
+
+
+def take_rows(rows: Tensor, kept: Sequence[int]) -> Tensor:
+    """Return the rows (B', ...) of these ascending numbers; no GPU is waited for.
+
+    A list as an index would be copied to the GPU after all work that was given to it.
+
+    >>> take_rows(torch.tensor([5, 6, 7]), [0, 2])
+    tensor([5, 7])
+    """
+    if len(kept) == len(rows):
+        return rows
+    return rows[torch.tensor(kept, dtype=torch.int64).to(rows.device, non_blocking=True)]

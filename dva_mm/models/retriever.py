@@ -8,12 +8,14 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from .background_swap import swap_backgrounds
+from .background_swap import swap_by_samples
 from .frozen_vit import FrozenViT
+from .gather import check_labels, take_rows
 
 
 @MODELS.register_module()
@@ -38,8 +40,8 @@ class DVARetriever(BaseModel):
             makes a model that can only embed. Defaults to None.
         neck: Config of a module between encoder and head, such as mmpretrain's LinearNeck; it
             takes the encoder's output tuple. Defaults to None.
-        data_preprocessor: Config of the preprocessor, mmpretrain's SelfSupDataPreprocessor
-            unless it says otherwise. Defaults to None.
+        data_preprocessor: Config of the preprocessor, a :class:`ViewsPreprocessor` unless it says
+            otherwise. Defaults to None.
         background_swap: Of three views, the share of the original ones whose object is pasted on
             another image's background view (:func:`swap_backgrounds`). Needs ``box`` among the
             algorithm_keys of PackInputs. Defaults to 0.0.
@@ -63,7 +65,9 @@ class DVARetriever(BaseModel):
     ) -> None:
         if not 0 <= background_swap <= 1:
             raise ValueError(f'DVARetriever background_swap is a share, got {background_swap}')
-        preprocessor = {'type': 'SelfSupDataPreprocessor', **(data_preprocessor or {})}
+        preprocessor = dict(data_preprocessor or {})
+        if 'type' not in preprocessor:
+            preprocessor = dict(type='ViewsPreprocessor', non_blocking=True) | preprocessor
         super().__init__(data_preprocessor=MODELS.build(preprocessor), init_cfg=init_cfg)
         self.background_swap = background_swap
         self.backbone = MODELS.build(backbone)
@@ -149,6 +153,13 @@ class DVARetriever(BaseModel):
             return self.predict(original, data_samples)
         raise ValueError(f"mode must be 'tensor', 'predict' or 'loss', got {mode!r}")
 
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """MMEngine's step; ValueError for a label that is no class, before it goes to a GPU."""
+        classes = getattr(self.head, 'num_classes', None)
+        if classes is not None:
+            check_labels(torch.cat([s.gt_label for s in data['data_samples']]), classes)
+        return super().train_step(data, optim_wrapper)
+
     def predict(
         self, images: Tensor, data_samples: list[DataSample] | None = None
     ) -> list[DataSample]:
@@ -193,7 +204,7 @@ class DVARetriever(BaseModel):
                     )
                 return self.head.loss(z, labels)
             z_d, z_b = self._token_views(inputs, data_samples, kept)
-            return self.head.loss(z, labels, z_d, z_b, labels[kept])
+            return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept))
         if len(inputs) != 3:
             raise ValueError(
                 'DVARetriever trains on one view or on three (original, discriminative, '
@@ -201,28 +212,16 @@ class DVARetriever(BaseModel):
             )
         original, discriminative, background = inputs
         if self.background_swap:
-            original = self._swap_backgrounds(original, background, data_samples)
+            original = swap_by_samples(original, background, data_samples, self.background_swap)
+        background = take_rows(background, kept)
         if original.shape == discriminative.shape:
-            views = torch.cat([original, discriminative, background[kept]])  # (2B + B', 3, H, W)
+            views = torch.cat([original, discriminative, background])  # (2B + B', 3, H, W)
             z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
         else:  # objects of another size
-            views = torch.cat([original, background[kept]])  # (B + B', 3, H, W)
+            views = torch.cat([original, background])  # (B + B', 3, H, W)
             z, z_b = self.extract_feat(views).split([len(labels), len(kept)])
             z_d = self.extract_feat(discriminative)
-        return self.head.loss(z, labels, z_d, z_b, labels[kept])
-
-    def _swap_backgrounds(
-        self, images: Tensor, backgrounds: Tensor, samples: list[DataSample]
-    ) -> Tensor:
-        if 'box' not in samples[0]:
-            raise ValueError(
-                "DVARetriever background_swap needs 'box' in the data samples; add it to the "
-                'algorithm_keys of PackInputs'
-            )
-        boxes = [(0.0,) * 4 if sample.box is None else tuple(sample.box) for sample in samples]
-        scenes = [i for i, sample in enumerate(samples) if sample.get('has_background', True)]
-        boxes = torch.tensor(boxes, dtype=torch.float32)
-        return swap_backgrounds(images, boxes, backgrounds[scenes], self.background_swap)
+        return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept))
 
     def _token_views(
         self, images: Tensor, samples: list[DataSample], kept: list[int]
@@ -244,8 +243,8 @@ class DVARetriever(BaseModel):
             )
         patches = [sample.object_patches for sample in samples]
         patches += [samples[i].background_patches for i in kept]
-        images = torch.cat([images, images[kept]])  # (B + B', 3, H, W)
-        patches = torch.stack(patches).to(images.device)  # (B + B', n)
+        images = torch.cat([images, take_rows(images, kept)])  # (B + B', 3, H, W)
+        patches = torch.stack(patches).to(images.device, non_blocking=True)  # (B + B', n)
         return self.extract_feat(images, patches=patches).split([len(samples), len(kept)])
 
 

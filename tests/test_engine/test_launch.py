@@ -102,8 +102,32 @@ def test_more_processes_than_gpus_are_refused(config_file: Path, monkeypatch: py
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     monkeypatch.setattr(launch, 'init_dist', lambda *_, **__: pytest.fail('joins the others'))
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '3')
-    with pytest.raises(ValueError, match='3 .*2'):
+    with pytest.raises(ValueError, match='3 .*2.*backend=gloo'):
         launch.train([str(config_file), '--launcher', 'pytorch'])
+
+
+@pytest.mark.parametrize(('rank', 'gpus', 'gpu'), [(2, 2, 0), (1, 1, 0), (1, 2, 1)])
+def test_processes_share_gpus_through_gloo(
+    configured: Callable, monkeypatch: pytest.MonkeyPatch, rank: int, gpus: int, gpu: int
+):
+    taken = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
+    monkeypatch.setattr(torch.cuda, 'set_device', taken.append)
+    monkeypatch.setattr(
+        torch.distributed, 'init_process_group', lambda backend: taken.append(backend)
+    )
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '3')
+    monkeypatch.setenv('LOCAL_RANK', str(rank))
+    options = [
+        '--cfg-options',
+        'env_cfg.dist_cfg.backend=gloo',
+        'model_wrapper_cfg.bucket_cap_mb=5',
+    ]
+    cfg = configured('--launcher', 'pytorch', *options)
+    assert taken == [gpu, 'gloo']
+    assert cfg.model_wrapper_cfg.device_ids == [gpu]
+    assert cfg.model_wrapper_cfg.bucket_cap_mb == 5
 
 
 def test_amp_trains_and_evaluates_in_half_precision(

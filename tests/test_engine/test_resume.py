@@ -10,8 +10,9 @@ import torch
 from lab import equal
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch._subclasses import FakeTensorMode
 
-from dva_mm.engine import load_adapter, publish
+from dva_mm.engine import ResumedScheduleHook, load_adapter, publish
 from dva_mm.engine.resume import checkpoint_files, last_checkpoint, set_resume
 
 MakeRunner = Callable[..., Runner]
@@ -26,6 +27,19 @@ train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
 
 def epoch(run: Runner | Path, number: int) -> Path:
     return Path(getattr(run, 'work_dir', run)) / f'epoch_{number}.pth'
+
+
+def test_counts_of_steps_are_kept_on_the_cpu():
+    """MMEngine loads a checkpoint to the GPU, of which a fake one stands here."""
+    with FakeTensorMode():
+        fused = dict(step=torch.tensor(3.0, device='cuda'), exp_avg=torch.ones(2, device='cuda'))
+        state = {0: dict(fused), 1: dict(exp_avg=torch.ones(2, device='cuda')), 2: dict(step=3)}
+        checkpoint = dict(optimizer=dict(state=state, param_groups=[]))
+        ResumedScheduleHook().after_load_checkpoint(None, checkpoint)
+        ResumedScheduleHook().after_load_checkpoint(None, {})  # of weights alone
+    assert state[0]['step'].device.type == 'cpu'
+    assert state[0]['exp_avg'].device.type == state[1]['exp_avg'].device.type == 'cuda'
+    assert state[2] == dict(step=3)
 
 
 def log(runner: Runner) -> str:

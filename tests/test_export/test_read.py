@@ -58,6 +58,22 @@ def test_a_damaged_or_changed_file_is_named(exported, tmp_path, suffix, change):
         load_exported(changed, device='cpu')
 
 
+def test_a_fall_from_the_gpu_to_the_cpu_is_an_error(exported, monkeypatch):
+    """ONNX Runtime itself but warns where the provider that it has cannot be started."""
+    (path, _), session, given = exported(), onnxruntime.InferenceSession, []
+
+    def start(content, options, providers):
+        given.extend(providers)
+        return session(content, options, providers=['CPUExecutionProvider'])
+
+    both = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: both)
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', start)
+    with pytest.raises(ValueError, match=r'CUDAExecutionProvider(?s:.*)onnxruntime-gpu'):
+        load_exported(path, device='cuda:1')
+    assert given[0] == ('CUDAExecutionProvider', dict(device_id=1, use_tf32=0))
+
+
 def test_a_file_of_another_program_is_named(tmp_path):
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ['n', 4]) for name in 'ab']
     graph = helper.make_graph([helper.make_node('Relu', 'a', 'b')], 'g', values[:1], values[1:])

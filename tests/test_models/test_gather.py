@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from dva_mm.models import gather_views
+from dva_mm.models.gather import take_rows
 
 CLASSES, PIXELS, CHANNELS, BATCH = 4, 5, 8, 16
 HEADS = dict(
@@ -161,6 +162,13 @@ def test_rows_of_all_ranks_are_gathered_at_once(two_processes: list, rank: int):
     assert labels.tolist() == [2**24 - 1, 0, 2**24 - 1, 1] and others.tolist() == [7]
     assert results['collectives'] == ['gloo:all_gather'] * 2 + ['gloo:all_reduce']
     assert 'label 9' in results['bad_label']
+
+
+def test_rows_that_are_all_kept_are_not_copied():
+    rows = torch.randn(3, 2)
+    assert take_rows(rows, [0, 1, 2]) is rows
+    assert torch.equal(take_rows(rows, [0, 2]), rows[::2])
+    assert take_rows(rows, []).shape == (0, 2)
 
 
 def test_a_single_process_gathers_nothing():

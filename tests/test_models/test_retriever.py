@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import cv2
 import numpy as np
 import pytest
@@ -7,9 +9,12 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain import FeatureExtractor, get_model
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from no_waiting import Watch
 from torch import Tensor
 
 from dva_mm.models import DVARetriever
+
+TERMS = ('loss_proxy', 'loss_discriminative', 'loss_dpt', 'loss_background')
 
 
 @pytest.fixture
@@ -99,6 +104,33 @@ def test_predict_embeds_the_original_alone(as_list, model, views, samples):
     assert [sample.embedding.shape for sample in model(views, mode='predict')] == [(32,)] * 3
     with pytest.raises(ValueError):
         model(views[0], samples[:2], mode='predict')
+
+
+@pytest.mark.parametrize('left_out', [0, 1])
+@pytest.mark.parametrize('same_size', [True, False])
+def test_a_step_reads_nothing_from_the_device(config, left_out, same_size, monkeypatch):
+    """Meta tensors have no values that could be read."""
+    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # knows no 'meta'
+    config['data_preprocessor'] = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
+    model = MODELS.build(config).to('meta')
+    sides = [32, 32 if same_size else 16, 32]
+    pixels = [torch.zeros(3, 3, side, side, dtype=torch.uint8, device='meta') for side in sides]
+    samples = [DataSample().set_gt_label(label).to('meta') for label in (4, 0, 2)]
+    samples[0].set_field(not left_out, 'has_background')
+    with Watch() as waits:
+        batch = model.data_preprocessor(dict(inputs=pixels, data_samples=samples), training=True)
+        loss, terms = model.parse_losses(model(**batch, mode='loss'))
+        loss.backward()
+    assert set(terms) == {'loss', *TERMS}
+    assert model.head.proxies.grad.is_meta and not waits.found
+
+
+@pytest.mark.parametrize('label', [5, -1])
+def test_a_label_that_is_no_class_is_refused_before_it_is_copied(config, images, label):
+    model = MODELS.build(config).to('meta')
+    samples = [DataSample().set_gt_label(label) for _ in images]
+    with pytest.raises(ValueError, match=str(label)):
+        model.train_step(dict(inputs=images, data_samples=samples), None)
 
 
 def test_test_step_normalises_as_the_preprocessor_says(config):
