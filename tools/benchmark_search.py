@@ -5,8 +5,8 @@ python tools/benchmark_search.py --vectors 1000000 --dims 384
 search: an Index against raw faiss on the same vectors. build: what an index costs beyond the
 encoder. memory: of an opened flat index against its vectors. factory: recall and time of
 approximate indexes. sync: an unchanged folder. extract: embedding images that are in memory,
-against the bare encoder on ready batches. --oml: embedding JPEG files beside open-metric-learning.
-Linux only.
+against the bare encoder on ready batches; --precision and --compile are its. gpu: faiss on a GPU;
+skipped where faiss sees none. --oml: embedding JPEG files beside open-metric-learning. Linux only.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from dva_mm.retrieval.folder import FolderStorage
 from dva_mm.retrieval.staging import SHARD, Entry, Staging
 from dva_mm.retrieval.state import new_state
 
-TASKS = ('search', 'build', 'memory', 'factory', 'sync', 'extract')
+TASKS = ('search', 'build', 'memory', 'factory', 'sync', 'extract', 'gpu')
 
 
 class Vectors:
