@@ -71,8 +71,8 @@ def measure(
         steps: Least number of steps.
     """
     steps, prepared = max(steps, 2 * workers), AHEAD * workers + 1
-    pin = device.type == 'cuda'
-    batches = iter(make_loader(table, batch, workers, 1 + prepared + steps, pin))
+    needed = prepared + steps + prepared  # to the end the workers are at work on later batches
+    batches = iter(make_loader(table, batch, workers, needed, device.type == 'cuda'))
     trained = [p for p in model.parameters() if p.requires_grad]
     optim = OptimWrapper(torch.optim.Adam(trained, lr=1e-6))
     first = next(batches)

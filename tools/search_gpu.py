@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from drawn_vectors import percentiles
 
 from dva_mm.retrieval.faiss_store import faiss
 
@@ -80,12 +81,7 @@ def compare(
 
 def timed(search: Callable[[np.ndarray], object], queries: np.ndarray, batch: int) -> dict:
     """p50 and p95 of single queries, and the throughput of batches; the answers lie on the CPU."""
-    search(queries[:1])
-    times = []
-    for query in queries:
-        begun = time.perf_counter()
-        search(query[None])
-        times.append(1e3 * (time.perf_counter() - begun))
+    p50, p95 = percentiles(lambda query: search(query[None]), queries)
     many = np.resize(queries, (batch, queries.shape[1]))
     search(many)
     rates = []
@@ -93,5 +89,4 @@ def timed(search: Callable[[np.ndarray], object], queries: np.ndarray, batch: in
         begun = time.perf_counter()
         search(many)
         rates.append(batch / (time.perf_counter() - begun))
-    p95 = float(np.percentile(times, 95))
-    return dict(p50_ms=statistics.median(times), p95_ms=p95, queries_s=statistics.median(rates))
+    return dict(p50_ms=p50, p95_ms=p95, queries_s=statistics.median(rates))
