@@ -29,6 +29,7 @@ from PIL import Image
 from dva_mm.engine.speed import PRECISIONS
 from dva_mm.retrieval import Index, Retriever
 from dva_mm.retrieval.faiss_store import faiss
+from dva_mm.retrieval.staging import SHARD
 
 TASKS = ('search', 'build', 'memory', 'factory', 'sync', 'extract', 'gpu')
 
@@ -144,9 +145,11 @@ def on_gpu(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
     if not hasattr(faiss, 'GpuIndexCagra'):
         print('gpu CAGRA: skipped, because this build of faiss has none', flush=True)
     drawn = Vectors(args.dims)
-    rows = drawn.draw(0, args.vectors)
+    rows = np.empty((args.vectors, args.dims), np.float32)
+    for start in range(0, args.vectors, SHARD):
+        rows[start : start + SHARD] = drawn.draw(start, min(SHARD, args.vectors - start))
+    queries = drawn.draw(args.vectors, args.queries)
     resources = faiss.StandardGpuResources()
-    queries = drawn.draw(1, args.queries)
     for name, found in search_gpu.compare(rows, queries, args.query_batch, resources):
         yield f'gpu {name}', found
 
