@@ -71,8 +71,10 @@ def test_stages_and_sets_are_chosen(load, capsys):
 
 
 def test_without_a_gpu_nothing_runs(load, monkeypatch, capsys, tmp_path):
+    gpu = load('gpu')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    assert load('gpu').main(['--out', str(tmp_path / 'out')]) == 1
+    monkeypatch.setattr(gpu, 'check', lambda args: [gpu.Step('tests', [sys.executable, '-V'])])
+    assert gpu.main(['check', '--out', str(tmp_path / 'out')]) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith('nothing ran') and not (tmp_path / 'out').exists()
 
