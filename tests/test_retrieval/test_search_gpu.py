@@ -28,6 +28,7 @@ def test_recall_is_the_share_of_the_nearest_of_all(tool):
     found = dict(script['compare'](rows, queries, batch=32))
     assert [*found] == ['flat', 'IVF'] and found['flat']['recall'] == 1
     index = script['cells'](16, len(rows), None)
+    assert index.nprobe == 30  # all cells of so few vectors
     index.train(rows)
     index.add(rows)
     nearest = np.argsort(-queries @ rows.T, axis=1)[:, :10]
