@@ -5,8 +5,8 @@ python tools/benchmark_search.py --vectors 1000000 --dims 384
 search: an Index against raw faiss on the same vectors. build: what an index costs beyond the
 encoder. memory: of an opened flat index against its vectors. factory: recall and time of
 approximate indexes. sync: an unchanged folder. extract: embedding images that are in memory,
-against the bare encoder on ready batches. --oml: embedding JPEG files beside open-metric-learning.
-Linux only.
+against the bare encoder on ready batches; --precision and --compile are its. gpu: faiss on a GPU;
+skipped where faiss sees none. --oml: embedding JPEG files beside open-metric-learning. Linux only.
 """
 
 import argparse
@@ -16,71 +16,22 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import search_gpu
 import torch
+from drawn_vectors import Vectors, make_index, percentiles
 from PIL import Image
 
+from dva_mm.engine.speed import PRECISIONS
 from dva_mm.retrieval import Index, Retriever
 from dva_mm.retrieval.faiss_store import faiss
-from dva_mm.retrieval.folder import FolderStorage
-from dva_mm.retrieval.staging import SHARD, Entry, Staging
-from dva_mm.retrieval.state import new_state
+from dva_mm.retrieval.staging import SHARD
 
-TASKS = ('search', 'build', 'memory', 'factory', 'sync', 'extract')
-
-
-class Vectors:
-    """Stands in for a model: its 'images' are numbers of rows that are drawn when asked for."""
-
-    fingerprint, name, origin = 'benchmark', 'benchmark', {}
-
-    def __init__(self, dims: int) -> None:
-        self.dims = dims
-        self.centres = np.random.default_rng(0).normal(size=(1000, dims)).astype(np.float32)
-
-    def draw(self, block: int, count: int) -> np.ndarray:
-        """Unit-norm rows (count, dims) around a thousand centres."""
-        rng = np.random.default_rng((1, block))
-        rows = rng.standard_normal((count, self.dims), dtype=np.float32)
-        rows += 1.5 * self.centres[rng.integers(0, 1000, count)]
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def make_index(folder: Path, count: int, dims: int, factory: str | None = None) -> float:
-    """An index of drawn vectors, through the files that extraction writes; seconds beyond that."""
-    model = Vectors(dims)
-    FolderStorage.create(folder, new_state(model, factory, False, None))
-    storage = FolderStorage(folder)
-    staging = Staging(storage.staging, model.fingerprint)
-    kept, seconds = [], 0.0
-    for start in range(0, count, SHARD):
-        some = range(start, min(start + SHARD, count))
-        entries = [Entry(None, f'/photos/{i // 1000}/{i}.jpg', 1, 1, 'a', {}) for i in some]
-        rows = model.draw(start, len(some))
-        begun = time.perf_counter()
-        kept += zip(entries, staging.write(entries, rows), strict=True)
-        seconds += time.perf_counter() - begun
-    begun = time.perf_counter()
-    with storage.writing():
-        storage.commit(staging.blocks(kept), [])
-        staging.clear()
-    storage.close()
-    return seconds + time.perf_counter() - begun
-
-
-def percentiles(ask: Callable[[np.ndarray], object], queries: np.ndarray) -> tuple[float, float]:
-    """p50 and p95 of one query, milliseconds."""
-    ask(queries[0])
-    times = []
-    for query in queries:
-        begun = time.perf_counter()
-        ask(query)
-        times.append(1e3 * (time.perf_counter() - begun))
-    return statistics.median(times), float(np.percentile(times, 95))
+TASKS = ('search', 'build', 'memory', 'factory', 'sync', 'extract', 'gpu')
 
 
 def resident() -> int:
@@ -133,7 +84,8 @@ def factories(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, dic
 
 
 def make_model(args: argparse.Namespace) -> Retriever:
-    return Retriever.load(args.model, pretrained=args.pretrained, device=args.device)
+    speed = dict(precision=args.precision, compile=args.compile)
+    return Retriever.load(args.model, pretrained=args.pretrained, device=args.device, **speed)
 
 
 def sync(folder: Path, args: argparse.Namespace) -> dict[str, float]:
@@ -169,12 +121,13 @@ def extract(args: argparse.Namespace) -> dict[str, float]:
     ]
     options = dict(batch_size=args.batch_size, workers=args.workers)
     model.encode(images[: args.batch_size], progress=False, **options)
-    batches = -(-args.images // args.batch_size)
+    batches, dtype = -(-args.images // args.batch_size), PRECISIONS[args.precision]
+    mixed = torch.autocast(model.device.type, dtype, enabled=dtype is not None)
     rates: dict[str, list[float]] = dict(encoder=[], encode=[])
     for _ in range(args.repeats):
         begun = time.perf_counter()
         for _ in range(batches):
-            with torch.inference_mode():
+            with torch.inference_mode(), mixed:
                 model.model(batch, mode='tensor').cpu()
         rates['encoder'].append(batches * args.batch_size / (time.perf_counter() - begun))
         begun = time.perf_counter()
@@ -185,21 +138,41 @@ def extract(args: argparse.Namespace) -> dict[str, float]:
     return dict(found, ratio=statistics.median(ours / bare for ours, bare in pairs))
 
 
+def on_gpu(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
+    if not search_gpu.gpus():
+        print('gpu: skipped, because faiss sees no GPU (faiss-cpu never does)', flush=True)
+        return
+    if not hasattr(faiss, 'GpuIndexCagra'):
+        print('gpu CAGRA: skipped, because this build of faiss has none', flush=True)
+    drawn = Vectors(args.dims)
+    rows = np.empty((args.vectors, args.dims), np.float32)
+    for start in range(0, args.vectors, SHARD):
+        rows[start : start + SHARD] = drawn.draw(start, min(SHARD, args.vectors - start))
+    queries = drawn.draw(args.vectors, args.queries)
+    resources = faiss.StandardGpuResources()
+    for name, found in search_gpu.compare(rows, queries, args.query_batch, resources):
+        yield f'gpu {name}', found
+
+
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--vectors', type=int, default=100_000)
     parser.add_argument('--dims', type=int, default=384)
     parser.add_argument('--queries', type=int, default=100)
+    parser.add_argument('--query-batch', type=int, default=1024, help='queries at once, of gpu')
     parser.add_argument('--factories', nargs='*', default=['IVF1024,SQ8'], metavar='FACTORY')
     parser.add_argument('--files', type=int, default=10_000, help='images of the folder of sync')
     parser.add_argument('--model', default='dva_mm::dva_demo.py', help='of sync and extract')
     parser.add_argument('--pretrained', help="file of the frozen encoder's weights")
     parser.add_argument('--device')
+    parser.add_argument('--precision', choices=[*PRECISIONS], default='fp32', help='of extract')
+    parser.add_argument('--compile', action='store_true', help='the encoder of extract')
     parser.add_argument('--images', type=int, default=512, help='of extract')
     for name, value in (('batch-size', 64), ('workers', 2), ('repeats', 3), ('threads', 1)):
         parser.add_argument(f'--{name}', type=int, default=value)
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=[*TASKS], metavar='TASK')
     parser.add_argument('--oml', action='store_true', help='compare with OML, and no more')
+    parser.add_argument('--json', type=Path, help='add the figures here, one JSON object a line')
     parser.add_argument('--folder', help='keep the index here')
     parser.add_argument('--memory-of', help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -214,35 +187,46 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     faiss.omp_set_num_threads(args.threads)
     with TemporaryDirectory() as temporary:
-        folder = Path(args.folder or temporary)
-        if args.oml:
-            from benchmark_oml import compare_oml  # beside this file
-
-            run = args.images, args.batch_size, args.workers, args.repeats
-            return report('oml', compare_oml(make_model(args), folder, *run))
-        if {'search', 'build', 'memory', 'factory'} & set(args.tasks):
-            seconds = make_index(folder / 'flat.index', args.vectors, args.dims)
-            each = 1e6 * seconds / args.vectors
-            print(f'build: {seconds:.1f} s beyond the encoder, {each:.1f} us an image', flush=True)
-        if 'search' in args.tasks:
-            report('search', search(folder / 'flat.index', args))
-        if 'memory' in args.tasks:  # in a process of its own
-            command = [sys.executable, __file__, *argv, '--memory-of', str(folder / 'flat.index')]
-            child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            report('memory', json.loads(child.stdout.splitlines()[-1]))
-        if 'factory' in args.tasks:
-            for factory, figures in factories(folder / 'flat.index', args):
-                report(factory, figures)
-        if 'sync' in args.tasks:
-            report('sync', sync(folder, args))
-        if 'extract' in args.tasks:
-            report('extract', extract(args))
+        for name, figures in measure(Path(args.folder or temporary), args, argv):
+            report(name, figures, args.json)
 
 
-def report(name: str, figures: dict[str, float]) -> None:
+def measure(
+    folder: Path, args: argparse.Namespace, argv: list[str]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Name and figures of each task."""
+    if args.oml:
+        from benchmark_oml import compare_oml  # beside this file
+
+        run = args.images, args.batch_size, args.workers, args.repeats
+        yield 'oml', compare_oml(make_model(args), folder, *run)
+        return
+    if {'search', 'build', 'memory', 'factory'} & set(args.tasks):
+        seconds = make_index(folder / 'flat.index', args.vectors, args.dims)
+        yield 'build', dict(seconds=seconds, us_an_image=1e6 * seconds / args.vectors)
+    if 'search' in args.tasks:
+        yield 'search', search(folder / 'flat.index', args)
+    if 'memory' in args.tasks:  # in a process of its own
+        command = [sys.executable, __file__, *argv, '--memory-of', str(folder / 'flat.index')]
+        child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        yield 'memory', json.loads(child.stdout.splitlines()[-1])
+    if 'factory' in args.tasks:
+        yield from factories(folder / 'flat.index', args)
+    if 'sync' in args.tasks:
+        yield 'sync', sync(folder, args)
+    if 'extract' in args.tasks:
+        yield 'extract', extract(args)
+    if 'gpu' in args.tasks:
+        yield from on_gpu(args)
+
+
+def report(name: str, figures: dict[str, float], file: Path | None) -> None:
     print(
         f'{name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in figures.items()), flush=True
     )
+    if file:
+        with file.open('a') as rows:
+            rows.write(json.dumps(dict(task=name, **figures)) + '\n')
 
 
 if __name__ == '__main__':

@@ -114,3 +114,27 @@ def test_every_shipped_study_builds_the_configs_of_all_its_rows(file, data, monk
     assert len(study.rows) > 1 and study.description
     hashes = [config_hash(run_config(row, 0)) for row in study.rows if not row.frozen]
     assert len(set(hashes)) == len(hashes) or file.stem == 'clutter'  # whose data differ
+
+
+@pytest.mark.parametrize('data', ['flowers', 'cars', 'planted'])
+def test_the_study_at_full_size_shows_every_encoder_images_of_224_pixels(data, monkeypatch):
+    monkeypatch.setenv('DATA', data)
+    monkeypatch.setenv('PLANTED', 'data/planted_050/')
+    study = load_study(STUDIES / 'full_size.py')
+    assert study.name == f'full_size_{"planted_050" if data == "planted" else data}'
+    assert study.seeds == (0, 1, 2, 3, 4) and study.val_classes == 0.5
+    assert [len(row.trials) for row in study.rows] == [0] + [4] * 9
+    for row in study.rows:
+        cfg = run_config(row, 0)
+        train, val, test = (cfg[f'{n}_dataloader'].dataset for n in ('train', 'val', 'test'))
+        assert cfg.model.backbone.img_size == 224 and cfg.train_cfg.max_epochs == 30
+        assert cfg.precision == 'bf16' and cfg.train_dataloader.num_workers == 8
+        assert [step.get('crop_size') for step in val.pipeline] == [None, None, 224, None]
+        assert val.pipeline == test.pipeline and val.pipeline[1].scale == (256, 256)
+        opa = [step for step in train.pipeline if step.type == 'OPA']
+        assert bool(opa) == row.label.startswith('DVA')
+        ends = [opa[0].original[-1], opa[0].discriminative[-1]] if opa else [train.pipeline[2]]
+        assert [step['size'] for step in ends] == [224] * len(ends)
+        first = opa[0].resize[0] if opa else train.pipeline[1]
+        assert first.scale == (256, 256)
+        assert ('boxes' in train) == bool(opa and data == 'planted')

@@ -1,0 +1,65 @@
+# The main table at full size, for a GPU: DATA=flowers, cars or planted; of planted cars, PLANTED is
+# one of the folders of clutter.py, such as data/planted_050. WORKERS read the images (default 8),
+# PRECISION is the encoder's (default bf16).
+_base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
+_set = '{{$DATA:flowers}}'
+if _set == 'planted':
+    _set = '{{$PLANTED:data/planted}}'.rstrip('/').rpartition('/')[2]
+name = f'full_size_{_set}'
+description = f"""Ways of training the encoder on {_set}: DeiT-Tiny at 224 px, 30 epochs. DVA is ICA
+with three views. Plus: the embedding is class token and mean of the patches, whitened by the
+training classes, and ICA has rank 64 on Q, K and V."""
+_train, _views = 'train_dataloader.dataset.pipeline', 'train_dataloader.dataset.pipeline.2'
+if '{{$DATA:flowers}}' == 'planted':  # whose boxes come with it
+    _views = f'{_train}.1'
+_resized = (256, 256)
+options = {
+    'model.backbone.img_size': 224,
+    'train_cfg.max_epochs': 30,
+    'precision': '{{$PRECISION:bf16}}',
+    **{
+        f'{side}_dataloader.{option}': value
+        for side in ('val', 'test')
+        for option, value in {
+            'dataset.pipeline.1.scale': _resized,
+            'dataset.pipeline.2.crop_size': 224,
+        }.items()
+    },
+    **{f'{side}_dataloader.num_workers': int('{{$WORKERS:8}}') for side in ('train', 'val')},
+}
+_one_view = {f'{_train}.1.scale': _resized, f'{_train}.2.size': 224}
+_three_views = {
+    **_base_._boxes,
+    f'{_views}.resize.0.scale': _resized,
+    f'{_views}.original.0.size': 224,
+    f'{_views}.discriminative.0.scale': (224, 224),
+    f'{_views}.discriminative.1.size': 224,
+}
+_views_of = {'one': (_base_._one, _one_view), 'three': (_base_._three, _three_views)}
+_rows = {
+    'linear': ('linear', 'one'),
+    'full fine-tuning': ('full fine-tuning', 'one'),
+    'LoRA': ('LoRA', 'one'),
+    'VPT deep': ('VPT deep', 'one'),
+    'AdaptFormer': ('AdaptFormer', 'one'),
+    'ICA': ('ICA', 'one'),
+    'DVA': ('ICA', 'three'),
+    'ICA plus': ('ICA plus', 'one'),
+    'DVA plus': ('ICA plus', 'three'),
+}
+# Half of the rates that 5 epochs try: longer training wants smaller steps.
+rows = {
+    'frozen': dict(config=_base_._one, options=_one_view, frozen=True),
+    **{
+        label: dict(
+            config=_views_of[views][0],
+            options={**_base_._ways[way][0], **_views_of[views][1]},
+            grid={_base_._lr: [rate / 2 for rate in _base_._ways[way][1][_base_._lr]]},
+        )
+        for label, (way, views) in _rows.items()
+    },
+}
+seeds = [0, 1, 2, 3, 4]
+search = dict(val_classes=_base_._held_out)
+metrics = ['Recall@1', 'Recall@8', 'trainable', 'step_seconds', 'seconds', 'cuda_mb']
+baseline = 'full fine-tuning'
