@@ -21,9 +21,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import search_gpu
 import torch
-from drawn_vectors import Vectors, make_index, percentiles
+from benchmarks import search_gpu
+from benchmarks.drawn_vectors import Vectors, make_index, percentiles
 from PIL import Image
 
 from dva_mm.engine.speed import PRECISIONS

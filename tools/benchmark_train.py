@@ -30,14 +30,14 @@ from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
-import loader_idle
 import torch
 import torch._dynamo
-from benchmark_pipeline import parse_size
-from contenders import CONTENDERS
-from device_time import profile_step
+from benchmarks import loader_idle
+from benchmarks.contenders import CONTENDERS
+from benchmarks.device_time import profile_step
+from benchmarks.drawn_images import parse_size
+from benchmarks.training_step import Bench, Entry
 from mmengine.logging import MMLogger
-from training_step import Bench, Entry
 
 import dva_mm
 from dva_mm.engine.speed import PRECISIONS

@@ -16,8 +16,10 @@ SCRIPT = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_pipeline.py'
 
 
 @pytest.fixture(scope='module')
-def script() -> SimpleNamespace:
-    return SimpleNamespace(**runpy.run_path(str(SCRIPT)))
+def script() -> Iterator[SimpleNamespace]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        yield SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 
 
 @pytest.fixture(autouse=True)

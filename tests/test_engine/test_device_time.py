@@ -1,4 +1,4 @@
-"""tools/device_time.py: what counts as a matrix product, and when a GPU was busy."""
+"""tools/benchmarks/device_time.py: what counts as a matrix product, and when a GPU was busy."""
 
 import runpy
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.autograd import DeviceType
 
-FILE = Path(__file__).resolve().parents[2] / 'tools' / 'device_time.py'
+FILE = Path(__file__).resolve().parents[2] / 'tools' / 'benchmarks' / 'device_time.py'
 
 
 @pytest.fixture(scope='module')

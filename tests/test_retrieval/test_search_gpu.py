@@ -22,8 +22,8 @@ def tool(monkeypatch):
 
 
 def test_recall_is_the_share_of_the_nearest_of_all(tool):
-    script = tool('search_gpu.py')
-    drawn = tool('drawn_vectors.py')['Vectors'](16)
+    script = tool('benchmarks/search_gpu.py')
+    drawn = tool('benchmarks/drawn_vectors.py')['Vectors'](16)
     rows, queries = drawn.draw(0, 3000), drawn.draw(1, 20)
     found = dict(script['compare'](rows, queries, batch=32))
     assert [*found] == ['flat', 'IVF'] and found['flat']['recall'] == 1
@@ -40,7 +40,7 @@ def test_recall_is_the_share_of_the_nearest_of_all(tool):
 
 
 def test_an_index_that_misses_half_has_half_the_recall(tool, monkeypatch):
-    script = tool('search_gpu.py')
+    script = tool('benchmarks/search_gpu.py')
 
     class Half:
         ntotal = 0
@@ -57,7 +57,7 @@ def test_an_index_that_misses_half_has_half_the_recall(tool, monkeypatch):
             return None, ids
 
     monkeypatch.setitem(script['compare'].__globals__, 'cells', lambda *_: Half())
-    drawn = tool('drawn_vectors.py')['Vectors'](16)
+    drawn = tool('benchmarks/drawn_vectors.py')['Vectors'](16)
     found = dict(script['compare'](drawn.draw(0, 200), drawn.draw(1, 5), batch=8))
     assert found['IVF']['recall'] == 0.5
 

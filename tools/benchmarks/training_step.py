@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn as nn
-from contenders import CONTENDERS, Samples
+from benchmarks.contenders import CONTENDERS, Samples
 from torch import Tensor
 
 from dva_mm.engine.speed import PRECISIONS, compile_encoder, disable_fused_attention

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from benchmark_pipeline import Size, draw_samples
-from device_time import idle_share
+from benchmarks.device_time import idle_share
+from benchmarks.drawn_images import Size, draw_samples
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from drawn_vectors import percentiles
+from benchmarks.drawn_vectors import percentiles
 
 from dva_mm.retrieval.faiss_store import faiss
 
