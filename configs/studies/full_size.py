@@ -39,6 +39,8 @@ _views_of = {'one': (_base_._one, _one_view), 'three': (_base_._three, _three_vi
 _rows = {
     'linear': ('linear', 'one'),
     'full fine-tuning': ('full fine-tuning', 'one'),
+    'full fine-tuning plus': ('full fine-tuning plus', 'one'),
+    'full fine-tuning plus, three views': ('full fine-tuning plus', 'three'),
     'LoRA': ('LoRA', 'one'),
     'VPT deep': ('VPT deep', 'one'),
     'AdaptFormer': ('AdaptFormer', 'one'),
