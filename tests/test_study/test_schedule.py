@@ -1,12 +1,11 @@
 """A study end to end on tiny data: what runs, what is left out, what a failure leaves."""
 
 import json
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
-from tiny_data import write_config, write_cub, write_folder, write_weights
+from tiny_data import write_config, write_cub, write_weights
 
 from dva_mm.engine import launch
 from dva_mm.study import identity, load_study, read_results
@@ -148,20 +147,3 @@ def test_torchrun_starts_the_processes_of_a_run():
     command = Launcher('pytorch', 2).command('train', 'run.py')
     assert 'torch.distributed.run' in command and '--nproc_per_node=2' in command
     assert command[-4:] == ['train', 'run.py', '--launcher', 'pytorch']
-
-
-def test_the_study_at_full_size_runs_on_a_tiny_encoder(tmp_path, monkeypatch):
-    for name, value in dict(DATA='flowers', WORKERS='0', PRECISION='fp32').items():
-        monkeypatch.setenv(name, value)
-    data = write_folder(tmp_path / 'images', {f'class_{i}': 6 for i in range(8)})
-    options = {'data_root': str(data), 'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 4}
-    options |= {'model.backbone.arch': 'test_vit', 'model.backbone.pretrained': False}
-    study = load_study('dva_mm::studies/full_size.py', options)
-    rows = tuple(replace(row, trials=row.trials[:1]) for row in study.rows[-1:])
-    study = replace(study, rows=rows, seeds=(0,))
-    results = tmp_path / 'full_size.jsonl'
-    assert Schedule(study, results, tmp_path / 'runs', InProcess()).run(rows)
-    trial, run = read_results(results)[1]
-    assert (trial['kind'], run['kind'], run['row']) == ('trial', 'run', 'DVA plus')
-    assert run['chosen'] == {'optim_wrapper.optimizer.lr': 1.25e-4}
-    assert 0 <= run['metrics']['Recall@1'] <= 100 and run['embedding'] == 128
