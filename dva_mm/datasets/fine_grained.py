@@ -160,6 +160,11 @@ class FineGrainedDataset(BaseDataset):
                 'FineGrainedDataset cache needs LoadImage as the first step of the pipeline, got '
                 f'{type(steps[0]).__name__}'
             )
+        if set(cache) != {'folder', 'scale'}:
+            raise ValueError(
+                f'FineGrainedDataset cache takes folder and scale, got {sorted(cache)}; scale is '
+                'a shorter edge or (width, height)'
+            )
         kept = ImageCache(**cache, load=steps[0])
         kept.check_space(len(self))
         there = f'{len(kept):,} images are decoded there already'

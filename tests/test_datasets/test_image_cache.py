@@ -165,6 +165,8 @@ def test_it_takes_the_place_of_load_image_alone(cub: Path, tmp_path: Path):
     wrong = dict(type='FineGrainedDataset', data_root=str(cub), cache=cache)
     with pytest.raises(ValueError, match='needs LoadImage as the first step.*LoadImageFromFile'):
         DATASETS.build({**wrong, 'pipeline': [dict(type='LoadImageFromFile')]})
+    with pytest.raises(ValueError, match=r"folder and scale, got \['folder'\]"):
+        build(cub, cache=dict(folder=tmp_path / 'cache'))
     assert 'box' in DATASETS.build({**wrong, 'pipeline': []})[0]
     dataset = build(cub, VIEWS, cache=cache)
     dataset.set_epoch(1, seed=0)
