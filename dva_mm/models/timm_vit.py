@@ -1,6 +1,7 @@
 """timm's plain ViTs, by name."""
 
 import difflib
+from contextlib import nullcontext
 from pathlib import Path
 
 import timm
@@ -37,7 +38,8 @@ def build_timm_vit(
         file = str(Path(pretrained).expanduser())
         overlay = dict(source='', file=file, custom_load=file.endswith('.npz'))
         options['pretrained_cfg_overlay'] = overlay
-    with torch.device('meta'):  # its shapes alone, before weights are fetched or drawn
+    # Before weights are fetched, its shapes alone.
+    with nullcontext() if pretrained is False else torch.device('meta'):
         vit = _random_vit(arch, options)
     _check_vit(vit, arch, pooling)
     sides, patch_size = vit.patch_embed.img_size, vit.patch_embed.patch_size[0]
@@ -46,9 +48,7 @@ def build_timm_vit(
             f'{arch!r} has patches of {patch_size} pixels, which do not fill img_size={img_size}; '
             f'the nearest is {[max(1, round(side / patch_size)) * patch_size for side in sides]}'
         )
-    if pretrained is False:
-        vit = timm.create_model(arch, pretrained=False, **options)
-    else:
+    if pretrained is not False:
         try:
             if isinstance(pretrained, str):
                 _check_file(vit, file)
