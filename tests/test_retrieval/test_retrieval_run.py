@@ -1,8 +1,10 @@
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import cv2
@@ -172,17 +174,22 @@ def test_an_index_of_a_config_and_checkpoint_is_that_of_the_published_file(
     assert Index.open(out).search(3, k=5)[1].path == Index.open(index).search(3, k=5)[1].path
 
 
-def test_flip_and_doors(published, photos, tmp_path):
+def test_flip_and_doors(published, photos, tmp_path, monkeypatch, capsys):
+    def door(name: str, *arguments: str) -> str:
+        tools = Path(__file__).resolve().parents[2] / 'tools'
+        monkeypatch.setattr(sys, 'argv', [name, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(tools / name), run_name='__main__')
+        assert not ended.value.code
+        return capsys.readouterr().out
+
     out = tmp_path / 'a.index'
-    door = os.path.join(os.path.dirname(__file__), '..', '..', 'tools')
-    command = [sys.executable, f'{door}/index.py', str(photos), '--model', str(published[0])]
-    subprocess.run([*command, '--out', str(out), '--flip', '--workers', '0'], check=True)
+    model = ['--model', str(published[0]), '--flip', '--workers', '0']
+    door('index.py', str(photos), *model, '--out', str(out))
     with Index.open(out) as index:
         rows = Retriever.load(published[0]).encode(photos, flip=True, workers=0, progress=False)
         assert np.allclose(index.storage.vectors(range(12)), rows, atol=1e-6)
-    file = str(next(photos.rglob('*.png')))
-    command = [sys.executable, f'{door}/search.py', str(out), file, '-k', '1']
-    assert '1.0000' in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert '1.0000' in door('search.py', str(out), str(next(photos.rglob('*.png'))), '-k', '1')
 
 
 def test_of_several_queries_those_that_can_be_read_are_answered(index, photos, tmp_path, capsys):
