@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from dva_mm.files import check_writable, replace_atomically
+
 from .boxes import follow_resize
 from .image import LoadImage
 from .resize import ResizeAntialiased
@@ -37,7 +39,8 @@ class ImageCache:
             alone. Defaults to ``LoadImage()``.
 
     Raises:
-        ValueError: If the folder's images have another scale or were loaded otherwise.
+        ValueError: If the folder cannot be written to, or its images have another scale or were
+            loaded otherwise.
         OSError: If an image cannot be written; names folder and remedy.
 
     >>> import cv2, tempfile
@@ -53,14 +56,15 @@ class ImageCache:
     ) -> None:
         self.resize = ResizeAntialiased(scale)
         self.load = load or LoadImage()
-        self.folder = Path(folder).expanduser().absolute()
+        file = check_writable(Path(folder) / 'settings.json', 'dataset.cache.folder').absolute()
+        self.folder = file.parent
         self._forget()
         settings = dict(version=1, load=repr(self.load), resize=repr(self.resize))
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock():
-            file = self.folder / 'settings.json'
             if not file.exists():
-                file.write_text(json.dumps(settings))
+                with replace_atomically(file) as partial:
+                    partial.write_text(json.dumps(settings))
             elif (kept := json.loads(file.read_text())) != settings:
                 raise ValueError(
                     f'{self.folder} keeps images by {kept}, and the config asks for {settings}; '

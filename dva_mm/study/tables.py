@@ -58,10 +58,9 @@ def markdown(header: dict, lines: Sequence[dict]) -> str:
         text.append(_grid(titles, compared))
     if choices := _choices(header, lines):
         share = f'{header["val_classes"]:.0%}'.replace('%', ' %')
-        text.append(
-            f'Each setting was tried once on the last {share} of the training classes, held out;\n'
-            'the best is in bold and was taken.'
-        )
+        told = f'Each setting was tried once on the last {share} of the training classes, held out'
+        taken = any(options.startswith('**') for _, options, _ in choices)
+        text.append(f'{told};\nthe best is in bold and was taken.' if taken else f'{told}.')
         text.append(_grid(['', 'tried', 'Recall@1, held-out classes'], choices))
     return '\n\n'.join(part for part in text if part) + '\n'
 

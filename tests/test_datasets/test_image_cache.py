@@ -132,6 +132,9 @@ def test_another_size_in_the_same_folder_is_named(tmp_path: Path):
     ImageCache(tmp_path / 'cache', scale=20)
     with pytest.raises(ValueError, match=r'scale=\(20,\).*scale=\(30,\).*cache\.folder'):
         ImageCache(tmp_path / 'cache', scale=30)
+    (tmp_path / 'file').touch()
+    with pytest.raises(ValueError, match=r'cache\.folder .*file.* no folder'):
+        ImageCache(tmp_path / 'file', scale=20)
     with pytest.raises(ValueError, match='min_edge'):
         ImageCache(tmp_path / 'cache', scale=20, load=LoadImage(reduce=dict(min_edge=20)))
     assert set(json.loads((tmp_path / 'cache' / 'settings.json').read_text())) == {

@@ -67,6 +67,7 @@ def test_trials_are_those_of_the_grid_in_its_order():
     trials = [run('DVA', 0, 60.0 + lr, kind='trial', chosen={'lr': lr}) for lr in (4, 3, 1)]
     table = markdown(header, [*trials, run('DVA', 0, 70.0, chosen={'lr': 1})])
     assert '| DVA | **lr 1** | **61.00** |\n| DVA | lr 4 | 64.00 |' in table and 'lr 3' not in table
+    assert 'was taken' in table and 'was taken' not in markdown(header, trials)
 
 
 def test_a_plot_is_the_same_each_time_and_shows_points_or_bars():
