@@ -1,6 +1,8 @@
 """OPA on images whose every pixel is known."""
 
+import itertools
 import math
+import random
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -127,12 +129,13 @@ def test_the_box_goes_along_with_the_original_view(image: np.ndarray):
     marked[6:16, 14:24] = 200
     half = [dict(type='ResizeAntialiased', scale=(WIDTH // 2, HEIGHT // 2))]
     crop = [dict(type='RandomCropFlip', size=10)]
-    for resize, scale in ((None, 1), (half, 2)):
+    for resize, seed in itertools.product((None, half), range(20)):
+        random.seed(seed)  # some crops cut the box, or miss it
         out = pipeline(original=crop, resize=resize)(dict(img=marked, box=(14, 6, 24, 16)))
         x1, y1, x2, y2 = np.clip(out['box'], 0, 10).astype(int)
-        assert (out['img'][0][y1:y2, x1:x2] > 100).mean() > 0.7
-        assert (out['img'][0] > 100).sum() == pytest.approx(3 * (y2 - y1) * (x2 - x1), rel=0.5)
-        assert out['box'][2] - out['box'][0] == 10 / scale
+        inside = np.zeros((10, 10), dtype=bool)
+        inside[y1:y2, x1:x2] = True
+        np.testing.assert_array_equal((out['img'][0] > 100).all(-1), inside)
 
 
 @pytest.mark.parametrize('order', ['bgr', 'rgb'])

@@ -31,6 +31,7 @@ def test_the_object_stands_before_another_images_background():
 
 
 def test_images_and_scenes_are_drawn():
+    torch.manual_seed(0)
     images, scenes = torch.ones(2000, 3, 4, 4), torch.zeros(4, 3, 4, 4)
     scenes += torch.arange(4).view(4, 1, 1, 1) / 10
     boxes = torch.tensor([[1.0, 1.0, 3.0, 3.0]]).repeat(2000, 1)
