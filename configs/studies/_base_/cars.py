@@ -1,3 +1,9 @@
 # Cars, cropped to their boxes, in a folder a class; CARS is the folder.
 _base_ = 'flowers.py'
 options = {'data_root': '{{$CARS:data/cars}}'}
+_rates = {
+    'ICA': 4e-3,
+    'ICA plus': 2e-3,
+    'full fine-tuning': 2e-4,
+    'full fine-tuning plus': 1e-4,
+}

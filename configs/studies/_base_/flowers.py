@@ -16,3 +16,10 @@ _boxes = {}
 _opa_and_pack = (2, 3)  # steps of its pipeline
 # Token-level OPA.
 _tokens, _token_boxes = '../dva_deit_tiny_folder_tokens.py', {}
+# The encoder's learning rates that adapting.py chose on held-out training classes, one view.
+_rates = {
+    'ICA': 4e-3,
+    'ICA plus': 1e-3,
+    'full fine-tuning': 2e-4,
+    'full fine-tuning plus': 2e-4,
+}
