@@ -43,8 +43,9 @@ class Study:
     description: str
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
-    first_seed: int  # of trials and frozen encoders, whichever seeds are run
+    first_seed: int  # of frozen encoders, and of trials by default, whichever seeds are run
     val_classes: float
+    trial_seeds: tuple[int, ...]
     metrics: tuple[str, ...]
     baseline: str | None
     plot: dict
@@ -63,6 +64,7 @@ class Study:
             metrics=list(self.metrics),
             baseline=self.baseline,
             val_classes=self.val_classes,
+            trial_seeds=list(self.trial_seeds),
             plot=self.plot,
         )
 
@@ -155,7 +157,7 @@ class Run:
     def name(self) -> str:
         """How the screen names it."""
         trial = '' if self.trial is None else f', trial {self.trial + 1} of {len(self.row.trials)}'
-        return self.row.label + (trial or ('' if self.row.frozen else f', seed {self.seed}'))
+        return self.row.label + trial + ('' if self.row.frozen else f', seed {self.seed}')
 
     def identity(self, data: str | None) -> dict:
         """The fields by which a line of the results is this run's; ``data`` is its hash."""
@@ -165,10 +167,10 @@ class Run:
 
 
 def trial_runs(study: Study, row: Row) -> list[Run]:
-    """The trials of a row, on the study's first seed."""
-    seed = study.first_seed
+    """The trials of a row: each of its settings with each seed of the study's search."""
     return [
         Run(row, seed, run_config(row, seed, options, study.val_classes), number, options)
+        for seed in study.trial_seeds
         for number, options in enumerate(row.trials)
     ]
 

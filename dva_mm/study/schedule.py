@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
+from statistics import mean
 
 from .launcher import Launcher, RunFailed, locked
 from .matrix import Row, Run, Study, final_runs, trial_runs
@@ -147,7 +148,9 @@ class Schedule:
 
 
 def choose(trials: Sequence[Run], find: Callable[[Run], dict | None]) -> dict | None:
-    """The options of the trial with the highest Recall@1 on held-out classes, the first of equals.
+    """The options with the highest Recall@1 on held-out classes, the first of equals.
+
+    That of several seeds is their mean.
 
     Args:
         trials: Of a row.
@@ -162,8 +165,11 @@ def choose(trials: Sequence[Run], find: Callable[[Run], dict | None]) -> dict | 
     lines = [find(run) for run in trials]
     if None in lines:
         return None
-    recalls = [line['metrics']['Recall@1'] for line in lines]
-    return trials[recalls.index(max(recalls))].chosen if trials else {}
+    recalls: dict[int, list[float]] = {}
+    for run, line in zip(trials, lines, strict=True):
+        recalls.setdefault(run.trial, []).append(line['metrics']['Recall@1'])
+    best = max(recalls, key=lambda number: mean(recalls[number]), default=None)
+    return {} if best is None else next(run.chosen for run in trials if run.trial == best)
 
 
 def clock(seconds: float) -> str:

@@ -42,7 +42,10 @@ def load_study(path: str | Path, options: dict | None = None) -> Study:
     check_names(f'{path}', values, STUDY_KEYS, needed=('rows',))
     search = values.get('search') or {}
     check_names(
-        f'{path}: search', search, {'val_classes', 'grid'}, needed=('val_classes',) * bool(search)
+        f'{path}: search',
+        search,
+        {'val_classes', 'grid', 'seeds'},
+        needed=('val_classes',) * bool(search),
     )
     rows = tuple(
         _read_row(path, label, row, values, search, options or {})
@@ -58,6 +61,7 @@ def load_study(path: str | Path, options: dict | None = None) -> Study:
         seeds=seeds,
         first_seed=seeds[0] if seeds else 0,
         val_classes=search.get('val_classes', 0.0),
+        trial_seeds=tuple(search.get('seeds', seeds[:1])),
         metrics=tuple(values.get('metrics', ('Recall@1', 'Recall@2', 'Recall@4', 'Recall@8'))),
         baseline=values.get('baseline'),
         plot=plot,
@@ -109,8 +113,11 @@ def _check(path: Path, study: Study) -> None:
     labels = [row.label for row in study.rows]
     if not labels or not study.seeds or len(set(study.seeds)) < len(study.seeds):
         raise ValueError(f'{path} needs rows, and seeds that differ; got seeds={study.seeds}')
-    if any(type(seed) is not int or seed < 0 for seed in study.seeds):
-        raise ValueError(f'{path}: seeds must be whole numbers from 0, got {study.seeds}')
+    if not study.trial_seeds or len(set(study.trial_seeds)) < len(study.trial_seeds):
+        raise ValueError(f'{path}: search needs seeds that differ, got {study.trial_seeds}')
+    for seeds in (study.seeds, study.trial_seeds):
+        if any(type(seed) is not int or seed < 0 for seed in seeds):
+            raise ValueError(f'{path}: seeds must be whole numbers from 0, got {seeds}')
     folders: dict[str, str] = {}
     for label in labels:
         if (other := folders.setdefault(folder_name(label), label)) != label:

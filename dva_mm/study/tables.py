@@ -58,7 +58,10 @@ def markdown(header: dict, lines: Sequence[dict]) -> str:
         text.append(_grid(titles, compared))
     if choices := _choices(header, lines):
         share = f'{header["val_classes"]:.0%}'.replace('%', ' %')
-        told = f'Each setting was tried once on the last {share} of the training classes, held out'
+        seeds = len(header.get('trial_seeds', [0]))
+        times = 'once' if seeds == 1 else f'with {seeds} seeds'
+        held = f'the last {share} of the training classes, held out'
+        told = f'Each setting was tried {times} on {held}'
         taken = any(options.startswith('**') for _, options, _ in choices)
         text.append(f'{told};\nthe best is in bold and was taken.' if taken else f'{told}.')
         text.append(_grid(['', 'tried', 'Recall@1, held-out classes'], choices))
@@ -97,10 +100,15 @@ def _choices(header: dict, lines: Sequence[dict]) -> list[list[str]]:
     for row in header['rows']:
         label, taken = row['label'], [run['chosen'] for run in runs[row['label']]][:1]
         trials = [line for line in lines if line['kind'] == 'trial' and line['row'] == label]
-        for line in filter(None, (find_result(trials, dict(chosen=c)) for c in row['trials'])):
-            options = ', '.join(f'{k.split(".")[-1]} {v}' for k, v in line['chosen'].items())
-            value = f'{line["metrics"]["Recall@1"]:.2f}'
-            bold = '**' if line['chosen'] in taken else ''
+        seeds = header.get('trial_seeds', sorted({line['seed'] for line in trials})[:1])
+        for chosen in row['trials']:
+            found = [find_result(trials, dict(chosen=chosen, seed=seed)) for seed in seeds]
+            recalls = [line['metrics']['Recall@1'] for line in found if line]
+            if not recalls:
+                continue
+            options = ', '.join(f'{k.split(".")[-1]} {v}' for k, v in chosen.items())
+            value = ', '.join(f'{recall:.2f}' for recall in recalls)
+            bold = '**' if chosen in taken else ''
             body.append([label, f'{bold}{options}{bold}', f'{bold}{value}{bold}'])
     return body
 
