@@ -1,22 +1,26 @@
 # The main table at full size, for a GPU: DATA=flowers, cars or planted; of planted cars, PLANTED is
-# one of the folders of clutter.py, such as data/planted_050. WORKERS read the images (default 8),
-# PRECISION is the encoder's (default bf16).
+# one of the folders of clutter.py, such as data/planted_050. EPOCHS of each run (default 10),
+# WORKERS read the images (default 8), CACHE is a folder for their pixels, which rows of one view
+# share (default: none), PRECISION is the encoder's (default bf16).
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 _set = '{{$DATA:flowers}}'
 if _set == 'planted':
     _set = '{{$PLANTED:data/planted}}'.rstrip('/').rpartition('/')[2]
+_epochs = int('{{$EPOCHS:10}}')
 name = f'full_size_{_set}'
-description = f"""Ways of training the encoder on {_set}: DeiT-Tiny at 224 px, 30 epochs. DVA is ICA
-with three views. Plus: the embedding is class token and mean of the patches, whitened by the
-training classes, and ICA has rank 64 on Q, K and V."""
+description = f"""Ways of training the encoder on {_set}: DeiT-Tiny at 224 px, {_epochs} epochs, the
+first of them a warm-up. DVA is ICA with three views. Plus: the embedding is class token and mean of
+the patches, whitened by the training classes; of ICA also rank 64 on Q, K and V."""
 _train, _views = 'train_dataloader.dataset.pipeline', 'train_dataloader.dataset.pipeline.2'
 if '{{$DATA:flowers}}' == 'planted':  # whose boxes come with it
     _views = f'{_train}.1'
 _resized = (256, 256)
 options = {
     'model.backbone.img_size': 224,
-    'train_cfg.max_epochs': 30,
+    'train_cfg.max_epochs': _epochs,
+    'param_scheduler': _base_._warm_up,
     'precision': '{{$PRECISION:bf16}}',
+    'default_hooks.frozen_baseline': None,  # a row of its own
     **{
         f'{side}_dataloader.{option}': value
         for side in ('val', 'test')
@@ -35,6 +39,13 @@ _three_views = {
     f'{_views}.discriminative.0.scale': (224, 224),
     f'{_views}.discriminative.1.size': 224,
 }
+if '{{$CACHE:}}':
+    _one_view.update(
+        {
+            f'{side}_dataloader.dataset.cache': dict(folder='{{$CACHE:}}/' + _set, scale=_resized)
+            for side in ('train', 'val', 'test')
+        }
+    )
 _views_of = {'one': (_base_._one, _one_view), 'three': (_base_._three, _three_views)}
 _rows = {
     'linear': ('linear', 'one'),
@@ -42,6 +53,7 @@ _rows = {
     'full fine-tuning plus': ('full fine-tuning plus', 'one'),
     'full fine-tuning plus, three views': ('full fine-tuning plus', 'three'),
     'LoRA': ('LoRA', 'one'),
+    'LoRA plus': ('LoRA plus', 'one'),
     'VPT deep': ('VPT deep', 'one'),
     'AdaptFormer': ('AdaptFormer', 'one'),
     'ICA': ('ICA', 'one'),
@@ -49,19 +61,23 @@ _rows = {
     'ICA plus': ('ICA plus', 'one'),
     'DVA plus': ('ICA plus', 'three'),
 }
-# Half of the rates that 5 epochs try: longer training wants smaller steps.
+_rates = {
+    'full fine-tuning': [5e-5, 1e-4, 2e-4, 4e-4],
+    'full fine-tuning plus': [5e-5, 1e-4, 2e-4, 4e-4],
+    'ICA plus': [5e-4, 1e-3, 2e-3, 4e-3],
+}
 rows = {
     'frozen': dict(config=_base_._one, options=_one_view, frozen=True),
     **{
         label: dict(
             config=_views_of[views][0],
             options={**_base_._ways[way][0], **_views_of[views][1]},
-            grid={_base_._lr: [rate / 2 for rate in _base_._ways[way][1][_base_._lr]]},
+            grid={_base_._lr: _rates.get(way, [1e-3, 2e-3, 4e-3, 8e-3])},
         )
         for label, (way, views) in _rows.items()
     },
 }
 seeds = [0, 1, 2, 3, 4]
-search = dict(val_classes=_base_._held_out)
+search = dict(val_classes=_base_._held_out, seeds=[0, 1])
 metrics = ['Recall@1', 'Recall@8', 'trainable', 'step_seconds', 'seconds', 'cuda_mb']
 baseline = 'full fine-tuning'

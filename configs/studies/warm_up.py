@@ -5,10 +5,6 @@ name = 'warm_up_{{$DATA:flowers}}'
 description = """One epoch of warm-up on {{$DATA:flowers}}: DeiT-Tiny at 128 px, 5 epochs, one view.
 Plus: the embedding is class token and mean of the patches, whitened by the training classes; of ICA
 also rank 64 on Q, K and V."""
-_schedule = [
-    dict(type='LinearLR', start_factor=0.01, end=1, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=1, convert_to_iter_based=True),
-]
 _rates = {
     'ICA plus': [1e-3, 2e-3, 4e-3, 8e-3],
     'full fine-tuning plus': [1e-4, 2e-4, 4e-4, 8e-4],
@@ -16,7 +12,7 @@ _rates = {
 rows = {
     f'{way}, warm-up': dict(
         config=_base_._one,
-        options={**_base_._ways[way][0], 'param_scheduler': _schedule},
+        options={**_base_._ways[way][0], 'param_scheduler': _base_._warm_up},
         grid={_base_._lr: rates},
     )
     for way, rates in _rates.items()

@@ -48,3 +48,8 @@ _ways.update(
     }
 )
 _held_out = 0.5
+# A first epoch of growing learning rates, for which larger ones may be taken.
+_warm_up = [
+    dict(type='LinearLR', start_factor=0.01, end=1, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=1, convert_to_iter_based=True),
+]
