@@ -1,0 +1,35 @@
+# Which layers to adapt beside Q, K and V, tried on held-out training classes: DATA=flowers, cars or
+# planted.
+_base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
+name = 'layers_{{$DATA:flowers}}'
+description = """Adapters of rank 64 on {{$DATA:flowers}}: DeiT-Tiny at 128 px, 5 epochs, the first
+of them a warm-up, one view; class token and mean of the patches, whitened by the training
+classes."""
+_lora = {**_base_._embedding, _base_._proxies: _base_._ways['ICA plus'][0][_base_._proxies]}
+_of_block = ('qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2')
+_options = {
+    'ICA on Q, K and V': _base_._ways['ICA plus'][0],
+    **{
+        f'LoRA on {label}': {
+            _base_._tuning: dict(
+                _delete_=True, type='LoRA', rank=64, alpha=64, target_modules=layers
+            ),
+            **_lora,
+        }
+        for label, layers in {
+            'Q, K and V': _of_block[:1],
+            'all of the attention': _of_block[:2],
+            'all linear layers': _of_block,
+        }.items()
+    },
+}
+rows = {
+    label: dict(
+        config=_base_._one,
+        options={**options, 'param_scheduler': _base_._warm_up},
+        grid={_base_._lr: [1e-3, 2e-3, 4e-3]},
+    )
+    for label, options in _options.items()
+}
+search = dict(val_classes=_base_._held_out)
+baseline = 'ICA on Q, K and V'
