@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 
 from dva_mm.arguments import make_parser
 from dva_mm.config import load_config
-from dva_mm.screen import quieten
+from dva_mm.screen import allow_shared_gpus, quieten
 
 COMMANDS = {
     'train': ('dva_mm.engine.launch:train', 'train a config'),
@@ -70,6 +70,8 @@ def main(argv: list[str] | None = None) -> int | None:
     if rank:
         warnings.simplefilter('ignore')  # the first process shows them
     if not {'-h', '--help'} & {*rest}:  # a logger imports torch
+        if rank is not None:
+            allow_shared_gpus()
         quieten(MMLogger.get_current_instance())
     try:
         module, _, function = COMMANDS[command][0].partition(':')

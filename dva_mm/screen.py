@@ -1,12 +1,29 @@
 """What of the log is shown on the screen; the file of a run has all of it."""
 
 import logging
+import os
 import sys
 from typing import TextIO
 
 from tqdm import tqdm
 
 _NOISE = ('Distributed training is not used', '"FileClient"', '"HardDiskBackend"')
+
+
+def allow_shared_gpus() -> None:
+    """Let MMEngine's loggers start in a process whose local rank is beyond the GPUs.
+
+    They look the rank up in CUDA_VISIBLE_DEVICES; -1 ends CUDA's own reading of that list, so it
+    may stand in the places that are missing.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    rank = int(os.environ.get('LOCAL_RANK', 0))
+    if 0 < gpus <= rank:
+        visible = os.environ.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(gpus)))
+        names = visible.split(',')
+        os.environ['CUDA_VISIBLE_DEVICES'] = ','.join(names + ['-1'] * (rank + 1 - len(names)))
 
 
 def quieten(logger: logging.Logger) -> logging.Logger:

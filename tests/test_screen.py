@@ -2,14 +2,17 @@
 
 import io
 import logging
+import os
 import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
+from mmengine.logging.logger import _get_device_id
 from tqdm import tqdm
 
 from dva_mm.engine import ProgressBarHook
-from dva_mm.screen import quieten
+from dva_mm.screen import allow_shared_gpus, quieten
 
 
 class Terminal(io.StringIO):
@@ -64,3 +67,19 @@ def test_the_bar_counts_steps_from_where_a_run_goes_on_and_shows_the_loss(
 def test_there_is_no_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture):
     run(ProgressBarHook(), steps=3)
     assert capsys.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize(
+    ('gpus', 'rank', 'visible', 'then'),
+    [(1, 1, None, '0,-1'), (1, 2, '3', '3,-1,-1'), (2, 1, None, None), (0, 1, '', '')],
+)
+def test_processes_that_share_a_gpu_have_loggers(monkeypatch, gpus, rank, visible, then):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
+    monkeypatch.setenv('LOCAL_RANK', str(rank))
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    if visible is not None:
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
+    allow_shared_gpus()
+    assert os.environ.get('CUDA_VISIBLE_DEVICES') == then
+    assert isinstance(_get_device_id(), int)  # MMEngine's, which names the file of a log by it

@@ -39,10 +39,12 @@ _three_views = {
     f'{_views}.discriminative.0.scale': (224, 224),
     f'{_views}.discriminative.1.size': 224,
 }
-if '{{$CACHE:}}':
+if '{{$CACHE:none}}' != 'none':
     _one_view.update(
         {
-            f'{side}_dataloader.dataset.cache': dict(folder='{{$CACHE:}}/' + _set, scale=_resized)
+            f'{side}_dataloader.dataset.cache': dict(
+                folder='{{$CACHE:none}}/' + _set, scale=_resized
+            )
             for side in ('train', 'val', 'test')
         }
     )
@@ -79,5 +81,5 @@ rows = {
 }
 seeds = [0, 1, 2, 3, 4]
 search = dict(val_classes=_base_._held_out, seeds=[0, 1])
-metrics = ['Recall@1', 'Recall@8', 'trainable', 'step_seconds', 'seconds', 'cuda_mb']
+metrics = ['Recall@1', 'Recall@8', 'trainable', 'cuda_mb']
 baseline = 'full fine-tuning'

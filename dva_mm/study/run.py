@@ -19,16 +19,19 @@ FRACTION = 100  # Recall@1 of a class in percent
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run works: ``STUDY/ROW/seed_N_HASH``, with ``log.txt`` and the runner's files."""
+    """Where a run works: ``STUDY/ROW/seed_N_HASH``, with ``log.txt`` and the runner's files.
+
+    A trial's is ``STUDY/ROW/trial_T_seed_N_HASH``.
+    """
 
     folder: Path
 
     @classmethod
     def of(cls, root: Path, run: Run, identity: dict) -> 'Place':
         """Its folder below the study's; another config or other data have another one."""
-        kind = f'seed_{run.seed}' if run.trial is None else f'trial_{run.trial}'
+        kind = '' if run.trial is None else f'trial_{run.trial}_'
         hashes = f'{identity["config_hash"][:6]}{identity["data_hash"][:6]}'
-        return cls(root / folder_name(run.row.label) / f'{kind}_{hashes}')
+        return cls(root / folder_name(run.row.label) / f'{kind}seed_{run.seed}_{hashes}')
 
     @property
     def log(self) -> Path:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -110,14 +111,29 @@ def test_the_memory_has_weights_gradients_and_the_state_of_adam(benchmark, tmp_p
     assert with_state['dva']['memory_to_full_3'] == ratio < with_state['dva']['memory_to_full']
 
 
+def test_what_a_forward_keeps_is_free_once_it_was_counted(benchmark, monkeypatch):
+    kept = []
+
+    def forward(model, images, samples):
+        result = images.requires_grad_().exp()  # whose backward needs the result
+        kept.append(weakref.ref(result))
+        return result.sum()
+
+    monkeypatch.setattr(benchmark.CONTENDERS['floor'], 'forward', forward)
+    args = benchmark.parse_args([*TINY, '--contenders', 'floor', '--rounds=1'])
+    [row] = benchmark.measure('test_vit', 32, args)
+    assert row['kept'] == 2 * 3 * 32 * 32 * 4
+    assert [reference() for reference in kept] == [None] * len(kept)
+
+
 def test_a_contender_beyond_the_memory_is_named_and_others_go_on(benchmark, monkeypatch, capsys):
     def forward(model, images, samples):
-        raise torch.OutOfMemoryError('no more')
+        raise torch.OutOfMemoryError('no more. GPU 0 has a total capacity of ...')
 
     monkeypatch.setattr(benchmark.CONTENDERS['full'], 'forward', forward)
     args = benchmark.parse_args([*TINY, '--contenders', 'full', 'ica', '--rounds=1'])
     rows = [*benchmark.measure('test_vit', 32, args)]
-    assert rows[0]['error'] == 'out of memory' and 'seconds' not in rows[0]
+    assert rows[0]['error'] == 'out of memory: no more' and 'seconds' not in rows[0]
     assert rows[1]['seconds'] > 0 and 'memory_to_full' not in rows[1]
     assert 'full fine-tuning' in capsys.readouterr().out
 

@@ -9,6 +9,8 @@ from dva_mm.study import load_study
 from dva_mm.study.command import main
 from dva_mm.study.identity import config_hash
 from dva_mm.study.matrix import final_runs, run_config, trial_runs
+from dva_mm.study.run import Place
+from dva_mm.study.schedule import choose
 
 STUDIES = Path(__file__).resolve().parents[2] / 'configs' / 'studies'
 CONFIG = 'dva_mm::ica_deit_tiny_folder.py'
@@ -57,6 +59,24 @@ def test_rows_options_seeds_and_trials_make_the_runs(write):
     assert [(side.split, side.val_classes) for side in sides] == [('train', 0.5), ('val', 0.5)]
 
 
+def test_each_setting_is_tried_with_each_seed_of_the_search(write):
+    study = load_study(write('val_classes=0.5,', 'val_classes=0.5, seeds=[4, 6],'))
+    trials = trial_runs(study, study.rows[1])
+    assert [(run.trial, run.seed) for run in trials] == [(0, 4), (1, 4), (0, 6), (1, 6)]
+    assert [run.cfg.randomness.seed for run in trials] == [4, 4, 6, 6]
+    assert [run.seed for run in final_runs(study, study.rows[1])] == [3, 5]
+    places = {Place.of(Path(), run, run.identity('d' * 12)).folder for run in trials}
+    assert len(places) == len({run.name for run in trials}) == 4
+    # Of the single figures trial 0 has the highest, of the means trial 1.
+    recalls = {(0, 4): 62.0, (1, 4): 60.0, (0, 6): 50.0, (1, 6): 61.0}
+
+    def find(run):
+        return dict(metrics={'Recall@1': recalls[run.trial, run.seed]})
+
+    assert choose(trials, find) == {'optim_wrapper.optimizer.lr': 0.2}
+    assert choose(trials, lambda run: find(run) if run.seed == 4 else None) is None
+
+
 def test_a_grid_may_list_its_trials(write):
     trials = "[{'model.head.beta': [0.0]}, {'model.head.temperature': 0.1}]"
     study = load_study(write("{'optim_wrapper.optimizer.lr': [0.1, 0.2]}", trials))
@@ -87,6 +107,8 @@ def test_the_hash_of_a_config_ignores_seed_and_folders_alone(write):
         ('[1, 2]', '[1, 2, 3]', '3'),
         ("baseline = 'frozen'", "baseline = 'DVA'", 'DVA'),
         ('[3, 5]', '[3, 3]', '3'),
+        ('val_classes=0.5,', 'val_classes=0.5, seeds=[4, 4],', 'search needs seeds'),
+        ('val_classes=0.5,', 'val_classes=0.5, seeds=[-4],', 'whole numbers'),
         ('baseline =', "metrics = ['recal']\nbaseline =", 'recal'),
     ],
 )
@@ -122,12 +144,12 @@ def test_the_study_at_full_size_shows_every_encoder_images_of_224_pixels(data, m
     monkeypatch.setenv('PLANTED', 'data/planted_050/')
     study = load_study(STUDIES / 'full_size.py')
     assert study.name == f'full_size_{"planted_050" if data == "planted" else data}'
-    assert study.seeds == (0, 1, 2, 3, 4) and study.val_classes == 0.5
-    assert [len(row.trials) for row in study.rows] == [0] + [4] * 11
+    assert study.seeds == (0, 1, 2, 3, 4) and study.trial_seeds == (0, 1)
+    assert [len(row.trials) for row in study.rows] == [0] + [4] * 12
     for row in study.rows:
         cfg = run_config(row, 0)
         train, val, test = (cfg[f'{n}_dataloader'].dataset for n in ('train', 'val', 'test'))
-        assert cfg.model.backbone.img_size == 224 and cfg.train_cfg.max_epochs == 30
+        assert cfg.model.backbone.img_size == 224 and cfg.train_cfg.max_epochs == 10
         assert cfg.precision == 'bf16' and cfg.train_dataloader.num_workers == 8
         assert [step.get('crop_size') for step in val.pipeline] == [None, None, 224, None]
         assert val.pipeline == test.pipeline and val.pipeline[1].scale == (256, 256)

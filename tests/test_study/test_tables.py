@@ -68,6 +68,10 @@ def test_trials_are_those_of_the_grid_in_its_order():
     table = markdown(header, [*trials, run('DVA', 0, 70.0, chosen={'lr': 1})])
     assert '| DVA | **lr 1** | **61.00** |\n| DVA | lr 4 | 64.00 |' in table and 'lr 3' not in table
     assert 'was taken' in table and 'was taken' not in markdown(header, trials)
+    again = [run('DVA', 1, 90.0 + lr, kind='trial', chosen={'lr': lr}) for lr in (1, 4)]
+    assert 'tried once' in table and '91.00' not in markdown(header, [*trials, *again])
+    both = markdown(header | dict(trial_seeds=[0, 1]), [*trials, *again])
+    assert '| DVA | lr 1 | 61.00, 91.00 |' in both and 'tried with 2 seeds' in both
 
 
 def test_a_plot_is_the_same_each_time_and_shows_points_or_bars():

@@ -91,7 +91,7 @@ class Bench:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in own:
                 kept[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            return tensor.detach()  # an operator that kept its own result would keep itself alive
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             loss = self.forward(entry)  # kept alive, so that no address is used twice
@@ -115,8 +115,8 @@ class Bench:
         """Note that the memory did not suffice, and free what the contender held."""
         try:
             yield
-        except torch.OutOfMemoryError:
-            entry.error = 'out of memory'
+        except torch.OutOfMemoryError as error:
+            entry.error = f'out of memory: {str(error).partition(". GPU")[0]}'
         if entry.error:
             entry.model = entry.samples = entry.optimizer = None
             gc.collect()
