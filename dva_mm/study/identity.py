@@ -20,7 +20,7 @@ import dva_mm
 from dva_mm.datasets.box_file import image_root
 from dva_mm.engine.data import RUNNER_READS, data_sets
 
-FOLDERS = ('data_root', 'work_dir', 'out_dir', 'resume', 'per_class_file')
+FOLDERS = ('data_root', 'work_dir', 'out_dir', 'resume', 'per_class_file', 'folder')
 """Fields that say where things lie, which changes no figure."""
 FILES = ('pretrained', 'boxes', 'load_from')
 """Fields whose file counts by its name."""

@@ -7,7 +7,7 @@ import pytest
 
 from dva_mm.study import load_study
 from dva_mm.study.command import main
-from dva_mm.study.identity import config_hash
+from dva_mm.study.identity import config_hash, portable
 from dva_mm.study.matrix import final_runs, run_config, trial_runs
 from dva_mm.study.run import Place
 from dva_mm.study.schedule import choose
@@ -86,10 +86,14 @@ def test_a_grid_may_list_its_trials(write):
 def test_the_hash_of_a_config_ignores_seed_and_folders_alone(write):
     study = load_study(write())
     row = study.rows[1]
-    same = run_config(row, 4, {'data_root': '/elsewhere', 'train_dataloader.num_workers': 7})
-    other = run_config(row, 3, {'train_dataloader.batch_size': 7})
-    first = config_hash(run_config(row, 3))
-    assert config_hash(same) == first != config_hash(other)
+    cache = {'train_dataloader.dataset.cache': dict(folder='here', scale=(8, 8))}
+    moved = {'train_dataloader.dataset.cache': dict(folder='/there', scale=(8, 8))}
+    elsewhere = {'data_root': '/elsewhere', 'train_dataloader.num_workers': 7, **moved}
+    first = config_hash(run_config(row, 3, cache))
+    assert config_hash(run_config(row, 4, elsewhere)) == first != config_hash(run_config(row, 3))
+    other = run_config(row, 3, {**cache, 'train_dataloader.batch_size': 7})
+    assert first != config_hash(other)
+    assert portable(moved) == {name: dict(folder='there', scale=[8, 8]) for name in moved}
 
 
 @pytest.mark.parametrize(
