@@ -1,9 +1,10 @@
 # Table 3: DVA with and without each of its parts: DATA=flowers, cars or planted.
-_base_ = ['_base_/{{$DATA:flowers}}.py']
+_base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'ablation_{{$DATA:flowers}}'
 description = """Parts of DVA on {{$DATA:flowers}}: DeiT-Tiny at 128 px, 5 epochs. OPA without a
 background adds the object's view alone."""
 _three, _boxes = _base_._three, _base_._boxes
+options = {_base_._lr: _base_._rates['ICA']}
 _off = {'model.head.beta': 0.0}
 rows = {
     'frozen': dict(config=_base_._one, frozen=True),

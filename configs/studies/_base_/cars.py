@@ -1,6 +1,7 @@
 # Cars, cropped to their boxes, in a folder a class; CARS is the folder.
 _base_ = 'flowers.py'
 options = {'data_root': '{{$CARS:data/cars}}'}
+# As in flowers.py.
 _rates = {
     'ICA': 4e-3,
     'ICA plus': 2e-3,

@@ -14,3 +14,10 @@ _token_boxes = {
         dict(type='PackInputs', algorithm_keys=_keys),
     ],
 }
+# With three views.
+_rates = {
+    'ICA': 4e-3,
+    'ICA plus': 2e-3,
+    'full fine-tuning': 1e-4,
+    'full fine-tuning plus': 2e-4,
+}
