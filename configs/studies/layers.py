@@ -9,6 +9,10 @@ _lora = {**_base_._embedding, _base_._proxies: _base_._ways['ICA plus'][0][_base
 _of_block = ('qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2')
 _options = {
     'ICA on Q, K and V': _base_._ways['ICA plus'][0],
+    'ICA on all linear layers': {
+        **_base_._ways['ICA plus'][0],
+        f'{_base_._tuning}.targets': ('q', 'k', 'v', 'proj', 'fc1', 'fc2'),
+    },
     **{
         f'LoRA on {label}': {
             _base_._tuning: dict(

@@ -1,7 +1,8 @@
 """ICA, In-Context Adaptation: a bottleneck beside the frozen Q and K projections.
 
-Paper: https://arxiv.org/abs/2506.16273. Only Q and K are adapted; rank, activation, zero start and
-the missing biases are choices of this project (see docs/method.md).
+Paper: https://arxiv.org/abs/2506.16273. Only Q and K are adapted; rank, activation, zero start,
+the missing biases and bottlenecks beside further layers are choices of this project (see
+docs/method.md).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,39 +16,47 @@ from torch import Tensor
 from ..plain_vit import PlainViT
 from .base import Tuning, check_options
 
+_LAYERS = {  # targets beside Q, K and V: names within a block of timm's ViTs, of mmpretrain's
+    'proj': ('attn.proj',),
+    'fc1': ('mlp.fc1', 'ffn.layers.0.0'),
+    'fc2': ('mlp.fc2', 'ffn.layers.1'),
+}
+_TARGETS = ('q', 'k', 'v', *_LAYERS)
 _ACTIVATIONS = {'GELU': nn.GELU, 'ReLU': nn.ReLU, None: nn.Identity}
 
 
 class _AddUp(torch.autograd.Function):
-    """Add ``s · h Uᵀ`` to some thirds of a fused output in place; its backward copies nothing.
+    """Add ``s · h Uᵀ`` to some parts of an output in place; its backward copies nothing.
 
-    Takes the output (M, 3D), the T hidden parts side by side (M, T r), s, the T places of the
-    thirds, and T matrices U (D, r).
+    Takes the output (M, P D) of P parts, the T hidden parts side by side (M, T r), s, P, the T
+    places of the adapted parts, and T matrices U (D, r).
     """
 
     @staticmethod
-    def forward(ctx, fused: Tensor, hidden: Tensor, scale: float, places, *ups: Tensor) -> Tensor:
-        thirds, parts = fused.chunk(3, dim=1), hidden.chunk(len(ups), dim=1)
-        for place, part, up in zip(places, parts, ups, strict=True):
-            thirds[place].addmm_(part, up.T, alpha=scale)
+    def forward(
+        ctx, fused: Tensor, hidden: Tensor, scale: float, parts: int, places, *ups: Tensor
+    ) -> Tensor:
+        outputs, inner = fused.chunk(parts, dim=1), hidden.chunk(len(ups), dim=1)
+        for place, part, up in zip(places, inner, ups, strict=True):
+            outputs[place].addmm_(part, up.T, alpha=scale)
         ctx.mark_dirty(fused)
         ctx.save_for_backward(hidden, *ups)
-        ctx.scale, ctx.places = scale, places
+        ctx.scale, ctx.parts, ctx.places = scale, parts, places
         return fused
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         hidden, *ups = ctx.saved_tensors
-        thirds, parts = grad.chunk(3, dim=1), hidden.chunk(len(ups), dim=1)
-        of_hidden = [ctx.scale * (thirds[p] @ up) for p, up in zip(ctx.places, ups, strict=True)]
+        outputs, inner = grad.chunk(ctx.parts, dim=1), hidden.chunk(len(ups), dim=1)
+        of_hidden = [ctx.scale * (outputs[p] @ up) for p, up in zip(ctx.places, ups, strict=True)]
         of_ups = [
-            ctx.scale * (thirds[p].T @ part) for p, part in zip(ctx.places, parts, strict=True)
+            ctx.scale * (outputs[p].T @ part) for p, part in zip(ctx.places, inner, strict=True)
         ]
-        return grad, torch.cat(of_hidden, dim=1), None, None, *of_ups
+        return grad, torch.cat(of_hidden, dim=1), None, None, None, *of_ups
 
 
 class ICALinear(nn.Linear):
-    """A frozen fused ``qkv`` projection with trainable bottlenecks on Q and K.
+    """A frozen fused ``qkv`` projection, or another Linear, with trainable bottlenecks.
 
     For an input x of shape (B, N, C), the frozen W_q, W_k, W_v and the activation σ::
 
@@ -58,6 +67,7 @@ class ICALinear(nn.Linear):
     It takes over ``weight`` and ``bias`` of the Linear that it replaces and adds ``q_down``,
     ``q_up``, ``k_down``, ``k_up``, so every pre-trained key keeps its name. The up-projections
     start at zero: the output is bit-identical to that Linear's until the first optimiser step.
+    Another Linear gets one bottleneck, ``down`` and ``up``, on its whole output.
 
     >>> qkv = nn.Linear(8, 24)
     >>> x = torch.randn(2, 5, 8)
@@ -65,43 +75,47 @@ class ICALinear(nn.Linear):
     True
 
     Args:
-        qkv: The Linear to replace, (..., C) -> (..., 3D), for Q, K, V in this order; ValueError
-            for another.
+        linear: The Linear to replace, (..., C) -> (..., 3D), for Q, K, V in this order;
+            ValueError for another, unless ``targets`` is None.
         rank: Width r of the bottleneck. Defaults to 16.
         act: Non-linearity between down and up: 'GELU', 'ReLU' or None. None makes the bottleneck
             linear and so mergeable. Defaults to 'GELU'.
         scale: Factor s on the bottleneck's output. Defaults to 1.0.
-        targets: Which of 'q', 'k' and 'v' get a bottleneck. Defaults to ('q', 'k').
+        targets: Which of 'q', 'k' and 'v' get a bottleneck; None: the whole output gets one.
+            Defaults to ('q', 'k').
     """
 
     def __init__(
         self,
-        qkv: nn.Linear,
+        linear: nn.Linear,
         rank: int = 16,
         act: str | None = 'GELU',
         scale: float = 1.0,
-        targets: Sequence[str] = ('q', 'k'),
+        targets: Sequence[str] | None = ('q', 'k'),
     ) -> None:
-        if qkv.out_features % 3:
+        self.parts = 1 if targets is None else 3
+        if linear.out_features % self.parts:
             raise ValueError(
-                f'ICA needs a qkv Linear with 3D outputs, got {qkv.out_features} outputs'
+                f'ICA needs a qkv Linear with 3D outputs, got {linear.out_features} outputs'
             )
         # The parent's parameters live on 'meta' for an instant: they are replaced, never filled.
-        super().__init__(qkv.in_features, qkv.out_features, device='meta')
-        self.weight, self.bias = qkv.weight, qkv.bias
-        self.scale, self.targets = scale, tuple(targets)
-        options = dict(bias=False, device=qkv.weight.device, dtype=qkv.weight.dtype)
-        for target in self.targets:
-            setattr(self, f'{target}_down', nn.Linear(qkv.in_features, rank, **options))
-            setattr(self, f'{target}_up', nn.Linear(rank, qkv.out_features // 3, **options))
+        super().__init__(linear.in_features, linear.out_features, device='meta')
+        self.weight, self.bias = linear.weight, linear.bias
+        self.scale = scale
+        self.places = {'': 0} if targets is None else {f'{t}_': 'qkv'.index(t) for t in targets}
+        options = dict(bias=False, device=linear.weight.device, dtype=linear.weight.dtype)
+        for name in self.places:
+            down = nn.Linear(linear.in_features, rank, **options)
+            up = nn.Linear(rank, linear.out_features // self.parts, **options)
+            self.add_module(f'{name}down', down)
+            self.add_module(f'{name}up', up)
         self.act = _ACTIVATIONS[act]()
         self.reset()
 
     def _bottlenecks(self) -> Iterator[tuple[int, nn.Linear, nn.Linear]]:
-        """Place in the output (0, 1, 2 for Q, K, V), down-projection, up-projection."""
-        for target in self.targets:
-            down, up = (getattr(self, f'{target}_{name}') for name in ('down', 'up'))
-            yield 'qkv'.index(target), down, up
+        """Place among the output's parts (0, 1, 2 for Q, K, V), down- and up-projection."""
+        for name, place in self.places.items():
+            yield place, getattr(self, f'{name}down'), getattr(self, f'{name}up')
 
     def reset(self) -> None:
         """Back to the start: down-projections random, up-projections zero."""
@@ -111,20 +125,20 @@ class ICALinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.reshape(-1, self.in_features)  # (M, C)
-        fused = F.linear(tokens, self.weight, self.bias)  # (M, 3D)
+        fused = F.linear(tokens, self.weight, self.bias)  # (M, P D)
         places, downs, ups = zip(*self._bottlenecks(), strict=True)
         # One product for all T targets: (M, C) -> (M, T r)
         hidden = self.act(F.linear(tokens, torch.cat([down.weight for down in downs])))
         # A compiler fuses what would be copies here; a trace, such as of a flop counter, takes none
         # of our functions.
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
-            parts = list(fused.chunk(3, dim=-1))  # each (M, D)
+            outputs = list(fused.chunk(self.parts, dim=-1))  # each (M, D)
             for place, up, h in zip(places, ups, hidden.chunk(len(ups), dim=-1), strict=True):
-                parts[place] = parts[place] + self.scale * up(h)
-            fused = torch.cat(parts, dim=-1)
+                outputs[place] = outputs[place] + self.scale * up(h)
+            fused = torch.cat(outputs, dim=-1)
         else:
             weights = [up.weight.to(fused.dtype) for up in ups]  # under autocast fused is narrow
-            fused = _AddUp.apply(fused, hidden, self.scale, places, *weights)
+            fused = _AddUp.apply(fused, hidden, self.scale, self.parts, places, *weights)
         return fused.view(*x.shape[:-1], self.out_features)
 
     @torch.no_grad()
@@ -136,9 +150,9 @@ class ICALinear(nn.Linear):
                 'the frozen weight; train with act=None to merge'
             )
         weight = self.weight.detach().clone()
-        parts = weight.chunk(3, dim=0)  # views, each (D, C)
+        outputs = weight.chunk(self.parts, dim=0)  # views, each (D, C)
         for place, down, up in self._bottlenecks():
-            parts[place].add_(self.scale * up.weight @ down.weight)
+            outputs[place].add_(self.scale * up.weight @ down.weight)
         linear = nn.Linear(self.in_features, self.out_features, device='meta')
         linear.weight, linear.bias = nn.Parameter(weight, requires_grad=False), self.bias
         return linear
@@ -146,20 +160,22 @@ class ICALinear(nn.Linear):
 
 @MODELS.register_module()
 class ICA(Tuning):
-    """Replace ``attn.qkv`` of the chosen blocks by :class:`ICALinear`.
+    """Replace ``attn.qkv``, and other layers, of the chosen blocks by :class:`ICALinear`.
 
-    >>> ICA(targets=['v', 'q']).targets
-    ('q', 'v')
+    >>> ICA(targets=['fc1', 'v', 'q']).targets
+    ('q', 'v', 'fc1')
 
     Args:
         rank: Width of the bottlenecks. Defaults to 16.
         act: Non-linearity, 'GELU', 'ReLU' or None, which can be merged. Defaults to 'GELU'.
         scale: Factor on the bottlenecks' outputs. Defaults to 1.0.
         layers: Indices of the blocks to adapt, negative ones from the end. Defaults to None: all.
-        targets: Which of 'q', 'k' and 'v' get a bottleneck. Defaults to ('q', 'k').
+        targets: Which of 'q', 'k' and 'v', of the attention's output projection, 'proj', and of
+            the MLP's two layers, 'fc1' and 'fc2', get a bottleneck. Defaults to ('q', 'k').
 
     Raises:
-        ValueError: if an option is out of its range, or an index names no block of the ViT.
+        ValueError: if an option is out of its range, an index names no block of the ViT, or a
+            block has no such layer.
     """
 
     def __init__(
@@ -173,11 +189,11 @@ class ICA(Tuning):
         check_options('ICA', rank=rank)
         if act not in _ACTIVATIONS:
             raise ValueError(f"ICA act must be 'GELU', 'ReLU' or None, got {act!r}")
-        if isinstance(targets, str) or not targets or set(targets) - {'q', 'k', 'v'}:
-            raise ValueError(f"ICA targets must be a list out of 'q', 'k' and 'v', got {targets!r}")
-        self.targets = tuple(target for target in 'qkv' if target in targets)
+        if isinstance(targets, str) or not targets or set(targets) - {*_TARGETS}:
+            raise ValueError(f'ICA targets must be a list out of {_TARGETS}, got {targets!r}')
+        self.targets = tuple(target for target in _TARGETS if target in targets)
         self.layers = layers
-        self.options = dict(rank=rank, act=act, scale=float(scale), targets=self.targets)
+        self.options = dict(rank=rank, act=act, scale=float(scale))
 
     def apply(self, vit: PlainViT) -> list[ICALinear]:
         """Replace the Linears; return the replacements in the order of the blocks."""
@@ -188,10 +204,29 @@ class ICA(Tuning):
         indices = sorted(i % count for i in chosen)
         if len(set(indices)) < len(indices) or not indices:
             raise ValueError(f'ICA layers must name each block once, at least one, got {chosen!r}')
-        attentions = [vit.blocks[index].attn for index in indices]
-        for attention in attentions:
-            attention.qkv = ICALinear(attention.qkv, **self.options)
-        return [attention.qkv for attention in attentions]
+        found = [self._find(vit.blocks[index], vit.name) for index in indices]  # or ValueError
+        added = []
+        for index, layers in zip(indices, found, strict=True):
+            for name, targets in layers.items():
+                block = vit.blocks[index]
+                added.append(ICALinear(block.get_submodule(name), targets=targets, **self.options))
+                block.set_submodule(name, added[-1])
+        return added
+
+    def _find(self, block: nn.Module, vit: str) -> dict[str, list[str] | None]:
+        """Names of the block's layers to replace -> what of each is adapted."""
+        of_qkv = [target for target in self.targets if target not in _LAYERS]
+        found: dict[str, list[str] | None] = {'attn.qkv': of_qkv} if of_qkv else {}
+        linears = [name for name, module in block.named_modules() if isinstance(module, nn.Linear)]
+        for target in self.targets[len(of_qkv) :]:
+            names = [name for name in _LAYERS[target] if name in linears]
+            if not names:
+                raise ValueError(
+                    f'ICA targets has {target!r}, and the blocks of {vit} have no such layer, only '
+                    f'{linears}'
+                )
+            found[names[0]] = None
+        return found
 
     def scale_by(self, module: ICALinear, share: float) -> None:
         """Multiply s."""
@@ -200,5 +235,6 @@ class ICA(Tuning):
     def merge(self, vit: PlainViT) -> None:
         """Replace each :class:`ICALinear` by a plain Linear; ValueError with an activation."""
         for block in vit.blocks:
-            if isinstance(block.attn.qkv, ICALinear):
-                block.attn.qkv = block.attn.qkv.merged()
+            for name, module in list(block.named_modules()):
+                if isinstance(module, ICALinear):
+                    block.set_submodule(name, module.merged())

@@ -47,6 +47,31 @@ def test_q_k_v_and_gradients_are_those_of_three_matrices(act, scale, bias, targe
     )
 
 
+@pytest.mark.parametrize(('act', 'scale', 'bias'), [('GELU', 0.3, True), (None, 1.0, False)])
+def test_another_linear_gets_one_bottleneck_on_its_whole_output(act, scale, bias):
+    linear = nn.Linear(6, 10, bias=bias, dtype=torch.float64).requires_grad_(False)
+    ica, x = ICALinear(linear, rank=3, act=act, scale=scale, targets=None), tokens()
+    assert torch.equal(ica(x), linear(x))
+    assert [name for name, p in ica.named_parameters() if p.requires_grad] == [
+        'down.weight',
+        'up.weight',
+    ]
+    nn.init.normal_(ica.up.weight)
+    b = ica.bias if bias else torch.zeros(10, dtype=torch.float64)
+    want = reference.ica(x, ica.weight, b, ica.down.weight, ica.up.weight, act, scale)
+    inputs, cotangent = [x, ica.down.weight, ica.up.weight], torch.randn(4, 10).double()
+    torch.compiler.reset()
+    for module in (ica, torch.compile(ica, backend='eager')):
+        got = module(x)
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(
+            torch.autograd.grad(got, inputs, cotangent),
+            torch.autograd.grad(want, inputs, cotangent, retain_graph=True),
+        )
+    if act is None:
+        torch.testing.assert_close(ica.merged()(x), want)
+
+
 @pytest.mark.parametrize('act', ['GELU', None])
 def test_compiled_in_place_and_without_graph_it_computes_the_same(act):
     """Compiled, it adds to copies; else in place. No backward and no inference changes that."""
@@ -122,12 +147,15 @@ def test_merged_is_a_plain_linear_with_the_same_output(bias, targets):
 
 
 def test_merging_an_encoder_keeps_embeddings_and_leaves_the_plain_vit(arch, images):
-    tuning = dict(type='ICA', rank=2, act=None, scale=0.7, layers=[0, -1])
+    targets = ('q', 'k', 'proj', 'fc1', 'fc2')
+    tuning = dict(type='ICA', rank=2, act=None, scale=0.7, layers=[0, -1], targets=targets)
     encoder = FrozenViT(arch, False, 32, 'avg', tuning=tuning)
     plain = FrozenViT(arch, False, 32, 'avg', tuning=None)
-    for name, parameter in encoder.named_parameters():
-        if '_up' in name:
-            nn.init.normal_(parameter, std=0.5)
+    names = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
+    assert len(names) == 2 * 2 * len(targets)
+    for name in names:
+        if 'up.' in name:
+            nn.init.normal_(encoder.get_parameter(name), std=0.5)
     (want,) = encoder(images)
     encoder.merge()
     assert encoder.merged
@@ -140,7 +168,15 @@ def test_merging_an_encoder_keeps_embeddings_and_leaves_the_plain_vit(arch, imag
 
 
 def blocks():
-    layers = [SimpleNamespace(attn=SimpleNamespace(qkv=nn.Linear(6, 18))) for _ in range(4)]
+    layers = [
+        nn.ModuleDict(
+            dict(
+                attn=nn.ModuleDict(dict(qkv=nn.Linear(6, 18), proj=nn.Linear(6, 6))),
+                mlp=nn.ModuleDict(dict(fc1=nn.Linear(6, 9), gate=nn.Linear(6, 9))),
+            )
+        )
+        for _ in range(4)
+    ]
     return SimpleNamespace(blocks=layers, name='a ViT')
 
 
@@ -151,8 +187,8 @@ def blocks():
 def test_layers_choose_the_blocks(layers, chosen):
     vit = blocks()
     added = ICA(layers=layers, rank=2, act='ReLU', scale=0.5).apply(vit)
-    assert added == [vit.blocks[i].attn.qkv for i in chosen]
-    assert sum(isinstance(b.attn.qkv, ICALinear) for b in vit.blocks) == len(chosen)
+    assert added == [vit.blocks[i]['attn']['qkv'] for i in chosen]
+    assert sum(isinstance(b['attn']['qkv'], ICALinear) for b in vit.blocks) == len(chosen)
     for ica in added:
         assert ica.q_down.out_features == 2 and isinstance(ica.act, nn.ReLU) and ica.scale == 0.5
 
@@ -162,7 +198,22 @@ def test_layers_that_are_none_of_the_blocks_or_named_twice_change_nothing(layers
     vit = blocks()
     with pytest.raises(ValueError, match='layers'):
         ICA(layers=layers).apply(vit)
-    assert all(type(block.attn.qkv) is nn.Linear for block in vit.blocks)
+    assert all(type(block['attn']['qkv']) is nn.Linear for block in vit.blocks)
+
+
+def test_targets_choose_the_layers_in_one_order():
+    vit = blocks()
+    added = ICA(layers=[1], targets=['fc1', 'v', 'proj'], rank=2).apply(vit)
+    block = vit.blocks[1]
+    assert added == [block['attn']['qkv'], block['attn']['proj'], block['mlp']['fc1']]
+    assert [[*ica.places] for ica in added] == [['v_'], [''], ['']]
+    assert type(block['mlp']['gate']) is nn.Linear
+    vit = blocks()
+    with pytest.raises(ValueError, match=r"'fc2'.*a ViT.*mlp\.gate"):
+        ICA(targets=['q', 'fc2']).apply(vit)
+    assert all(type(block['attn']['qkv']) is nn.Linear for block in vit.blocks)
+    with pytest.raises(ValueError, match="'fc2'.*'out'"):
+        ICA(targets=['out'])
 
 
 def test_a_linear_that_is_no_fused_qkv_is_refused():
