@@ -21,7 +21,14 @@ def notebook():
 
 @pytest.fixture(scope='module')
 def executed(tmp_path_factory: pytest.TempPathFactory):
-    """The notebook after a run; it draws 192 pictures and trains 6 epochs of 96."""
+    """The notebook after a run that trains 2 of its 6 epochs, on 96 of 192 drawn pictures."""
+    short = NOTEBOOK.read_text()
+    for old, new in (
+        ('max_epochs=6, val_interval=6', 'max_epochs=2, val_interval=2'),
+        ('_6.pth', '_2.pth'),
+    ):
+        assert short.count(old) == 1
+        short = short.replace(old, new)
     folder = tmp_path_factory.mktemp('tutorial')
     kernel = folder / 'kernels' / 'python3' / 'kernel.json'
     kernel.parent.mkdir(parents=True)
@@ -34,7 +41,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory):
     patch.setenv('CUDA_VISIBLE_DEVICES', '')
     try:
         client = nbclient.NotebookClient(
-            nbformat.read(NOTEBOOK, as_version=4),
+            nbformat.reads(short, as_version=4),
             timeout=600,
             kernel_name='python3',
             resources={'metadata': {'path': str(folder)}},
