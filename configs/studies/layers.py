@@ -3,8 +3,8 @@
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'layers_{{$DATA:flowers}}'
 description = """Adapters of rank 64 on {{$DATA:flowers}}: DeiT-Tiny at 128 px, 5 epochs, the first
-of them a warm-up, one view; class token and mean of the patches, whitened by the training
-classes."""
+of them a warm-up; class token and mean of the patches, whitened by the training classes, also of
+full fine-tuning."""
 _lora = {**_base_._embedding, _base_._proxies: _base_._ways['ICA plus'][0][_base_._proxies]}
 _of_block = ('qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2')
 _options = {
@@ -27,13 +27,17 @@ _options = {
         }.items()
     },
 }
+_rates = {'full fine-tuning': [1e-4, 2e-4, 4e-4]}
+_options['full fine-tuning'] = _base_._ways['full fine-tuning plus'][0]
+_views = {'': (_base_._one, {}), ', three views': (_base_._three, _base_._boxes)}
 rows = {
-    label: dict(
-        config=_base_._one,
-        options={**options, 'param_scheduler': _base_._warm_up},
-        grid={_base_._lr: [1e-3, 2e-3, 4e-3]},
+    f'{label}{views}': dict(
+        config=config,
+        options={**options, **more, 'param_scheduler': _base_._warm_up},
+        grid={_base_._lr: _rates.get(label, [1e-3, 2e-3, 4e-3])},
     )
     for label, options in _options.items()
+    for views, (config, more) in _views.items()
 }
 search = dict(val_classes=_base_._held_out)
-baseline = 'ICA on Q, K and V'
+baseline = 'full fine-tuning'
