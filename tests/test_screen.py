@@ -77,7 +77,8 @@ def test_processes_that_share_a_gpu_have_loggers(monkeypatch, gpus, rank, visibl
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
     monkeypatch.setenv('LOCAL_RANK', str(rank))
-    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')  # so that it is put back afterwards
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES')
     if visible is not None:
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
     allow_shared_gpus()

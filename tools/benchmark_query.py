@@ -7,7 +7,7 @@ Each way embeds one image of the encoder's size that is in memory. Weights are r
 long. All ways run in turn in this process, --rounds times after one warm-up; each line has the
 median time, its quartiles, and the median over rounds of its ratio to DVA of the same round. The
 boxes' sources run the encoder once more; Grounding DINO (transformers' default size, its text of
-five tokens) sees the image at 800 x 1066 pixels, as its processor would resize it.
+five tokens) gets 800 x 1066 pixels, to which its processor resizes photographs of 4 to 3.
 """
 
 import argparse

@@ -13,7 +13,7 @@ _sets = {
 _halfway = {'default_hooks.interpolation': dict(type='InterpolationHook', share=0.5)}
 tests = {**_sets, **{f'{name} halfway': {**_sets[name], **_halfway} for name in _sets}}
 rows = {
-    'frozen': dict(config=_base_._one, frozen=True, tests=_sets),
+    'frozen': dict(config=_base_._one, frozen=True),
     **{
         way: dict(config=_base_._one, options={**_base_._ways[way][0], _base_._lr: rate})
         for way, rate in _base_._rates.items()

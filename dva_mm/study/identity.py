@@ -20,8 +20,8 @@ import dva_mm
 from dva_mm.datasets.box_file import image_root
 from dva_mm.engine.data import RUNNER_READS, data_sets
 
-FOLDERS = ('data_root', 'work_dir', 'out_dir', 'resume', 'per_class_file', 'folder')
-"""Fields that say where things lie, which changes no figure."""
+FOLDERS = ('data_root', 'work_dir', 'out_dir', 'resume', 'per_class_file')
+"""Fields that say where things lie, which changes no figure; so does ``cache.folder``."""
 FILES = ('pretrained', 'boxes', 'load_from')
 """Fields whose file counts by its name."""
 HOW = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
@@ -36,20 +36,28 @@ def portable(value: object, name: str = '') -> object:
     {'data_root': 'birds', 'boxes': 'b.jsonl', 'scale': [8, 8]}
     """
     if isinstance(value, dict):
-        return {str(key): portable(item, str(key)) for key, item in value.items()}
+        return {str(key): portable(item, f'{name}.{key}') for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [portable(item, name) for item in value]
-    if isinstance(value, str) and name.rpartition('.')[2] in (*FOLDERS, *FILES):
+    if isinstance(value, str) and _is_one_of(name, (*FOLDERS, *FILES)):
         return Path(value).name
     if value is None or isinstance(value, str | int | float):
         return value
     return getattr(value, '__name__', None) or repr(value)
 
 
-def _without(value: object, names: tuple[str, ...]) -> object:
+def _is_one_of(name: str, fields: tuple[str, ...]) -> bool:
+    """Whether a dotted name ends in one of these fields, or in the folder of a cache."""
+    return name.rpartition('.')[2] in fields or f'.{name}'.endswith('.cache.folder')
+
+
+def _without(value: object, fields: tuple[str, ...], name: str = '') -> object:
     if isinstance(value, dict):
-        return {key: _without(v, names) for key, v in value.items() if key not in names}
-    return [_without(item, names) for item in value] if isinstance(value, list) else value
+        named = {key: f'{name}.{key}' for key in value if not _is_one_of(f'{name}.{key}', fields)}
+        return {key: _without(value[key], fields, inner) for key, inner in named.items()}
+    if isinstance(value, list):
+        return [_without(item, fields, name) for item in value]
+    return value
 
 
 def runner_fields(cfg: Config) -> dict:

@@ -168,7 +168,8 @@ def choose(trials: Sequence[Run], find: Callable[[Run], dict | None]) -> dict | 
     recalls: dict[int, list[float]] = {}
     for run, line in zip(trials, lines, strict=True):
         recalls.setdefault(run.trial, []).append(line['metrics']['Recall@1'])
-    best = max(recalls, key=lambda number: mean(recalls[number]), default=None)
+    # Rounded, since the means of equal counts may differ in their last bit.
+    best = max(recalls, key=lambda number: round(mean(recalls[number]), 3), default=None)
     return {} if best is None else next(run.chosen for run in trials if run.trial == best)
 
 

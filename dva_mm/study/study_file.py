@@ -53,7 +53,7 @@ def load_study(path: str | Path, options: dict | None = None) -> Study:
     )
     plot = dict(values.get('plot') or {})
     check_names(f'{path}: plot', plot, PLOT_KEYS)
-    seeds = tuple(values.get('seeds', (0, 1, 2)))
+    seeds = _read_seeds(f'{path}: seeds', values.get('seeds', (0, 1, 2)))
     study = Study(
         name=values.get('name', path.stem),
         description=values.get('description', ''),
@@ -61,7 +61,7 @@ def load_study(path: str | Path, options: dict | None = None) -> Study:
         seeds=seeds,
         first_seed=seeds[0] if seeds else 0,
         val_classes=search.get('val_classes', 0.0),
-        trial_seeds=tuple(search.get('seeds', seeds[:1])),
+        trial_seeds=_read_seeds(f'{path}: search seeds', search.get('seeds', seeds[:1])),
         metrics=tuple(values.get('metrics', ('Recall@1', 'Recall@2', 'Recall@4', 'Recall@8'))),
         baseline=values.get('baseline'),
         plot=plot,
@@ -96,6 +96,15 @@ def _read_row(path: Path, label: str, row: dict, study: dict, search: dict, last
     )
 
 
+def _read_seeds(place: str, seeds: object) -> tuple[int, ...]:
+    listed = isinstance(seeds, list | tuple) and seeds
+    if not listed or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise ValueError(f'{place} must be a list of whole numbers from 0, got {seeds!r}')
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f'{place} must differ from each other, got {seeds}')
+    return tuple(seeds)
+
+
 def _as_list(value: object) -> list:
     return list(value) if isinstance(value, list | tuple) else [value]
 
@@ -111,13 +120,8 @@ def _combine(grid: dict) -> list[dict]:
 def _check(path: Path, study: Study) -> None:
     """Raise ValueError for what only the study as a whole shows."""
     labels = [row.label for row in study.rows]
-    if not labels or not study.seeds or len(set(study.seeds)) < len(study.seeds):
-        raise ValueError(f'{path} needs rows, and seeds that differ; got seeds={study.seeds}')
-    if not study.trial_seeds or len(set(study.trial_seeds)) < len(study.trial_seeds):
-        raise ValueError(f'{path}: search needs seeds that differ, got {study.trial_seeds}')
-    for seeds in (study.seeds, study.trial_seeds):
-        if any(type(seed) is not int or seed < 0 for seed in seeds):
-            raise ValueError(f'{path}: seeds must be whole numbers from 0, got {seeds}')
+    if not labels:
+        raise ValueError(f'{path} needs rows')
     folders: dict[str, str] = {}
     for label in labels:
         if (other := folders.setdefault(folder_name(label), label)) != label:

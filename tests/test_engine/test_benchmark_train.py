@@ -128,12 +128,14 @@ def test_what_a_forward_keeps_is_free_once_it_was_counted(benchmark, monkeypatch
 
 def test_a_contender_beyond_the_memory_is_named_and_others_go_on(benchmark, monkeypatch, capsys):
     def forward(model, images, samples):
-        raise torch.OutOfMemoryError('no more. GPU 0 has a total capacity of ...')
+        raise torch.OutOfMemoryError(
+            'CUDA out of memory. Tried 2 GiB. GPU 0 has a total of ...'
+        )
 
     monkeypatch.setattr(benchmark.CONTENDERS['full'], 'forward', forward)
     args = benchmark.parse_args([*TINY, '--contenders', 'full', 'ica', '--rounds=1'])
     rows = [*benchmark.measure('test_vit', 32, args)]
-    assert rows[0]['error'] == 'out of memory: no more' and 'seconds' not in rows[0]
+    assert rows[0]['error'] == 'CUDA out of memory. Tried 2 GiB' and 'seconds' not in rows[0]
     assert rows[1]['seconds'] > 0 and 'memory_to_full' not in rows[1]
     assert 'full fine-tuning' in capsys.readouterr().out
 

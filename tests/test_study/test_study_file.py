@@ -75,6 +75,8 @@ def test_each_setting_is_tried_with_each_seed_of_the_search(write):
 
     assert choose(trials, find) == {'optim_wrapper.optimizer.lr': 0.2}
     assert choose(trials, lambda run: find(run) if run.seed == 4 else None) is None
+    recalls |= {(0, 4): 92.0192, (0, 6): 93.5577, (1, 4): 91.9231, (1, 6): 93.6538}  # 185.5769 both
+    assert choose(trials, find) == {'optim_wrapper.optimizer.lr': 0.1}
 
 
 def test_a_grid_may_list_its_trials(write):
@@ -111,8 +113,9 @@ def test_the_hash_of_a_config_ignores_seed_and_folders_alone(write):
         ('[1, 2]', '[1, 2, 3]', '3'),
         ("baseline = 'frozen'", "baseline = 'DVA'", 'DVA'),
         ('[3, 5]', '[3, 3]', '3'),
-        ('val_classes=0.5,', 'val_classes=0.5, seeds=[4, 4],', 'search needs seeds'),
-        ('val_classes=0.5,', 'val_classes=0.5, seeds=[-4],', 'whole numbers'),
+        ('seeds = [3, 5]', 'seeds = 3', 'list of whole numbers'),
+        ('val_classes=0.5,', 'val_classes=0.5, seeds=[4, 4],', 'search seeds must differ'),
+        ('val_classes=0.5,', 'val_classes=0.5, seeds=[-4],', 'search seeds must be a list'),
         ('baseline =', "metrics = ['recal']\nbaseline =", 'recal'),
     ],
 )

@@ -72,6 +72,8 @@ def test_trials_are_those_of_the_grid_in_its_order():
     assert 'tried once' in table and '91.00' not in markdown(header, [*trials, *again])
     both = markdown(header | dict(trial_seeds=[0, 1]), [*trials, *again])
     assert '| DVA | lr 1 | 61.00, 91.00 |' in both and 'tried with 2 seeds' in both
+    one_short = markdown(header | dict(trial_seeds=[0, 1]), [*trials, again[0]])
+    assert 'lr 1' in one_short and 'lr 4' not in one_short
 
 
 def test_a_plot_is_the_same_each_time_and_shows_points_or_bars():

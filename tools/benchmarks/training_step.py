@@ -116,7 +116,7 @@ class Bench:
         try:
             yield
         except torch.OutOfMemoryError as error:
-            entry.error = f'out of memory: {str(error).partition(". GPU")[0]}'
+            entry.error = str(error).partition('. GPU')[0]  # what torch says, without its advice
         if entry.error:
             entry.model = entry.samples = entry.optimizer = None
             gc.collect()

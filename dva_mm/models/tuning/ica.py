@@ -1,7 +1,7 @@
 """ICA, In-Context Adaptation: a bottleneck beside the frozen Q and K projections.
 
-Paper: https://arxiv.org/abs/2506.16273. Only Q and K are adapted; rank, activation, zero start,
-the missing biases and bottlenecks beside further layers are choices of this project (see
+Paper: https://arxiv.org/abs/2506.16273, where only Q and K are adapted. Rank, activation, zero
+start, the missing biases and bottlenecks beside further layers are choices of this project (see
 docs/method.md).
 """
 
@@ -93,15 +93,15 @@ class ICALinear(nn.Linear):
         scale: float = 1.0,
         targets: Sequence[str] | None = ('q', 'k'),
     ) -> None:
-        self.parts = 1 if targets is None else 3
-        if linear.out_features % self.parts:
+        parts = 1 if targets is None else 3
+        if linear.out_features % parts:
             raise ValueError(
                 f'ICA needs a qkv Linear with 3D outputs, got {linear.out_features} outputs'
             )
         # The parent's parameters live on 'meta' for an instant: they are replaced, never filled.
         super().__init__(linear.in_features, linear.out_features, device='meta')
         self.weight, self.bias = linear.weight, linear.bias
-        self.scale = scale
+        self.scale, self.parts = scale, parts
         self.places = {'': 0} if targets is None else {f'{t}_': 'qkv'.index(t) for t in targets}
         options = dict(bias=False, device=linear.weight.device, dtype=linear.weight.dtype)
         for name in self.places:
@@ -189,7 +189,8 @@ class ICA(Tuning):
         check_options('ICA', rank=rank)
         if act not in _ACTIVATIONS:
             raise ValueError(f"ICA act must be 'GELU', 'ReLU' or None, got {act!r}")
-        if isinstance(targets, str) or not targets or set(targets) - {*_TARGETS}:
+        known = not isinstance(targets, str) and all(target in _TARGETS for target in targets)
+        if not targets or not known:
             raise ValueError(f'ICA targets must be a list out of {_TARGETS}, got {targets!r}')
         self.targets = tuple(target for target in _TARGETS if target in targets)
         self.layers = layers

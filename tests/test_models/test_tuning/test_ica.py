@@ -212,8 +212,9 @@ def test_targets_choose_the_layers_in_one_order():
     with pytest.raises(ValueError, match=r"'fc2'.*a ViT.*mlp\.gate"):
         ICA(targets=['q', 'fc2']).apply(vit)
     assert all(type(block['attn']['qkv']) is nn.Linear for block in vit.blocks)
-    with pytest.raises(ValueError, match="'fc2'.*'out'"):
-        ICA(targets=['out'])
+    for bad in (['out'], [['q']], 'q', []):
+        with pytest.raises(ValueError, match="targets must be a list out of .*'fc2'"):
+            ICA(targets=bad)
 
 
 def test_a_linear_that_is_no_fused_qkv_is_refused():
