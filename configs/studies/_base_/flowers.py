@@ -16,7 +16,8 @@ _boxes = {}
 _opa_and_pack = (2, 3)  # steps of its pipeline
 # Token-level OPA.
 _tokens, _token_boxes = '../dva_deit_tiny_folder_tokens.py', {}
-# The encoder's learning rates that adapting.py chose on held-out training classes, one view.
+# The encoder's learning rates that adapting.py chose on held-out training classes with one view;
+# studies of three views take them too.
 _rates = {
     'ICA': 4e-3,
     'ICA plus': 1e-3,

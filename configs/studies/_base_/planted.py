@@ -14,7 +14,7 @@ _token_boxes = {
         dict(type='PackInputs', algorithm_keys=_keys),
     ],
 }
-# With three views.
+# Those that adapting.py chose with three views; studies of one view take them too.
 _rates = {
     'ICA': 4e-3,
     'ICA plus': 2e-3,
