@@ -2,9 +2,9 @@
 # planted.
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'layers_{{$DATA:flowers}}'
-description = """Adapters of rank 64, unless said otherwise, on {{$DATA:flowers}}: DeiT-Tiny, 128 px,
-5 epochs, the first of them a warm-up; class token and mean of the patches, whitened by the training
-classes, also of full fine-tuning."""
+description = """Adapters of rank 64, unless said otherwise, on {{$DATA:flowers}}: DeiT-Tiny at
+128 px, 5 epochs, the first of them a warm-up; class token and mean of the patches, whitened by the
+training classes, also of full fine-tuning."""
 _lora = {**_base_._embedding, _base_._proxies: _base_._ways['ICA plus'][0][_base_._proxies]}
 _all = {f'{_base_._tuning}.targets': ('q', 'k', 'v', 'proj', 'fc1', 'fc2')}
 _of_block = ('qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2')
