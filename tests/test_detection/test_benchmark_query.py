@@ -1,23 +1,18 @@
 """tools/benchmark_query.py on a tiny ViT."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from tool_module import load_tool
 
-FILE = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_query.py'
 TINY = ['--model=test_vit:32', '--rounds=2']
 
 
 @pytest.fixture(scope='module')
 def benchmark():
-    spec = importlib.util.spec_from_file_location('benchmark_query', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark_query')
 
 
 def test_a_crop_holds_its_box_at_the_size_of_the_image(benchmark):

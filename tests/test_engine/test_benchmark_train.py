@@ -128,9 +128,7 @@ def test_what_a_forward_keeps_is_free_once_it_was_counted(benchmark, monkeypatch
 
 def test_a_contender_beyond_the_memory_is_named_and_others_go_on(benchmark, monkeypatch, capsys):
     def forward(model, images, samples):
-        raise torch.OutOfMemoryError(
-            'CUDA out of memory. Tried 2 GiB. GPU 0 has a total of ...'
-        )
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried 2 GiB. GPU 0 has a total of ...')
 
     monkeypatch.setattr(benchmark.CONTENDERS['full'], 'forward', forward)
     args = benchmark.parse_args([*TINY, '--contenders', 'full', 'ica', '--rounds=1'])

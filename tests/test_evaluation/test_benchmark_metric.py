@@ -1,21 +1,15 @@
 """tools/benchmark_metric.py on a tiny set: the contenders agree."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from tool_module import load_tool
 
-FILE = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_metric.py'
 TINY = ['--images=24', '--dims=8', '--per-class=4', '--topk', '1', '5', '--repeats=2']
 
 
 @pytest.fixture(scope='module')
 def benchmark():
-    spec = importlib.util.spec_from_file_location('benchmark_metric', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark_metric')
 
 
 def test_each_contender_gets_its_line(benchmark, capsys):

@@ -1,21 +1,15 @@
 """tools/benchmark_export.py on a few pictures."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-FILE = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_export.py'
+from tool_module import load_tool
 
 
 @pytest.fixture(scope='module')
 def benchmark():
-    spec = importlib.util.spec_from_file_location('benchmark_export', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark_export')
 
 
 def test_recall_leaves_out_the_query_itself(benchmark):

@@ -1,22 +1,19 @@
 """tools/benchmark_proxies.py on few classes, and its arithmetic by hand."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tool_module import load_tool
 
 FILE = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_proxies.py'
 
 
 @pytest.fixture(scope='module')
 def benchmark():
-    spec = importlib.util.spec_from_file_location('benchmark_proxies', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark_proxies')
 
 
 def test_each_rate_gets_its_time_and_memory(benchmark, capsys, monkeypatch):

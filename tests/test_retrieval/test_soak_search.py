@@ -1,20 +1,14 @@
 """tools/soak_search.py for a moment, and what it makes of growth."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
-
-FILE = Path(__file__).resolve().parents[2] / 'tools' / 'soak_search.py'
+from tool_module import load_tool
 
 
 @pytest.fixture(scope='module')
 def soak():
-    spec = importlib.util.spec_from_file_location('soak_search', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('soak_search')
 
 
 def test_a_moment_of_it(soak, tmp_path, capsys):
