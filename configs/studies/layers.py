@@ -43,4 +43,5 @@ rows = {
     for views, (config, more) in _views.items()
 }
 search = dict(val_classes=_base_._held_out)
+metrics = ['Recall@1', 'Recall@8', 'trainable']
 baseline = 'full fine-tuning'

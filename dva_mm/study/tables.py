@@ -104,7 +104,7 @@ def _choices(header: dict, lines: Sequence[dict]) -> list[list[str]]:
         for chosen in row['trials']:
             found = [find_result(trials, dict(chosen=chosen, seed=seed)) for seed in seeds]
             recalls = [line['metrics']['Recall@1'] for line in found if line]
-            if len(recalls) < len(found):
+            if not recalls or len(recalls) < len(found):
                 continue
             options = ', '.join(f'{k.split(".")[-1]} {v}' for k, v in chosen.items())
             value = ', '.join(f'{recall:.2f}' for recall in recalls)
