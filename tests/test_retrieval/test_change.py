@@ -167,6 +167,7 @@ def test_a_signal_stops_the_command_which_keeps_what_is_embedded(
 
     def run():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where nohup started the tests
         monkeypatch.setattr(type(retriever), 'stream', slow)
         os._exit(main(['index', *arguments, '--device', 'cpu']))
 
