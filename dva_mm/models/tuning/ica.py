@@ -224,7 +224,7 @@ class ICA(Tuning):
             if not names:
                 raise ValueError(
                     f'ICA targets has {target!r}, and the blocks of {vit} have no such layer, only '
-                    f'{linears}'
+                    f'{linears}; leave {target!r} out of model.backbone.tuning.targets'
                 )
             found[names[0]] = None
         return found
