@@ -10,7 +10,8 @@ _epochs = int('{{$EPOCHS:10}}')
 name = f'full_size_{_set}'
 description = f"""Ways of training the encoder on {_set}: DeiT-Tiny at 224 px, {_epochs} epochs, the
 first of them a warm-up. DVA is ICA with three views. Plus: the embedding is class token and mean of
-the patches, whitened by the training classes; of ICA also rank 64 on Q, K and V."""
+the patches, whitened by the training classes; of ICA also rank 64 on Q, K and V. On all layers: of
+rank 64 beside each linear layer."""
 _train, _views = 'train_dataloader.dataset.pipeline', 'train_dataloader.dataset.pipeline.2'
 if '{{$DATA:flowers}}' == 'planted':  # whose boxes come with it
     _views = f'{_train}.1'
@@ -48,35 +49,25 @@ if '{{$CACHE:none}}' != 'none':
             for side in ('train', 'val', 'test')
         }
     )
-_views_of = {'one': (_base_._one, _one_view), 'three': (_base_._three, _three_views)}
-_rows = {
-    'linear': ('linear', 'one'),
-    'full fine-tuning': ('full fine-tuning', 'one'),
-    'full fine-tuning plus': ('full fine-tuning plus', 'one'),
-    'full fine-tuning plus, three views': ('full fine-tuning plus', 'three'),
-    'LoRA': ('LoRA', 'one'),
-    'LoRA plus': ('LoRA plus', 'one'),
-    'VPT deep': ('VPT deep', 'one'),
-    'AdaptFormer': ('AdaptFormer', 'one'),
-    'ICA': ('ICA', 'one'),
-    'DVA': ('ICA', 'three'),
-    'ICA plus': ('ICA plus', 'one'),
-    'DVA plus': ('ICA plus', 'three'),
-}
-_rates = {
-    'full fine-tuning': [5e-5, 1e-4, 2e-4, 4e-4],
-    'full fine-tuning plus': [5e-5, 1e-4, 2e-4, 4e-4],
-    'ICA plus': [5e-4, 1e-3, 2e-3, 4e-3],
+_views_of = {'': (_base_._one, _one_view), ', three views': (_base_._three, _three_views)}
+_full, _middle = {_base_._lr: [5e-5, 1e-4, 2e-4, 4e-4]}, _base_._middle
+_grids = {
+    'full fine-tuning': _full,
+    'full fine-tuning plus': _full,
+    'LoRA plus': _base_._small,
+    'LoRA plus, all layers': _middle,
+    'VPT deep plus': _base_._large,
+    'AdaptFormer plus': _base_._large,
+    'ICA': _base_._small,
+    'ICA plus': _middle,
+    'ICA plus, all layers': _middle,
 }
 rows = {
     'frozen': dict(config=_base_._one, options=_one_view, frozen=True),
     **{
-        label: dict(
-            config=_views_of[views][0],
-            options={**_base_._ways[way][0], **_views_of[views][1]},
-            grid={_base_._lr: _rates.get(way, [1e-3, 2e-3, 4e-3, 8e-3])},
-        )
-        for label, (way, views) in _rows.items()
+        f'{way}{views}': dict(config=config, options={**_base_._ways[way][0], **more}, grid=grid)
+        for way, grid in _grids.items()
+        for views, (config, more) in _views_of.items()
     },
 }
 seeds = [0, 1, 2, 3, 4]

@@ -5,23 +5,16 @@ name = 'layers_{{$DATA:flowers}}'
 description = """Adapters of rank 64, unless said otherwise, on {{$DATA:flowers}}: DeiT-Tiny at
 128 px, 5 epochs, the first of them a warm-up; class token and mean of the patches, whitened by the
 training classes, also of full fine-tuning."""
-_lora = {**_base_._embedding, _base_._proxies: _base_._ways['ICA plus'][0][_base_._proxies]}
-_all = {f'{_base_._tuning}.targets': ('q', 'k', 'v', 'proj', 'fc1', 'fc2')}
-_of_block = ('qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2')
+_all, _lora = _base_._ways['ICA plus, all layers'][0], _base_._ways['LoRA plus, all layers'][0]
+_of_block = _lora[_base_._tuning]['target_modules']
 _options = {
     'ICA on Q, K and V': _base_._ways['ICA plus'][0],
-    'ICA on all linear layers': {**_base_._ways['ICA plus'][0], **_all},
-    'ICA of rank 16 on all linear layers': {
-        **_base_._ways['ICA plus'][0],
-        **_all,
-        f'{_base_._tuning}.rank': 16,
-    },
+    'ICA on all linear layers': _all,
+    'ICA of rank 16 on all linear layers': {**_all, f'{_base_._tuning}.rank': 16},
     **{
         f'LoRA on {label}': {
-            _base_._tuning: dict(
-                _delete_=True, type='LoRA', rank=64, alpha=64, target_modules=layers
-            ),
             **_lora,
+            _base_._tuning: {**_lora[_base_._tuning], 'target_modules': layers},
         }
         for label, layers in {
             'Q, K and V': _of_block[:1],

@@ -4,6 +4,8 @@ _lr = 'optim_wrapper.optimizer.lr'
 _tuning = 'model.backbone.tuning'
 _proxies = 'optim_wrapper.paramwise_cfg'
 _small = {_lr: [1e-3, 2e-3, 4e-3, 8e-3]}
+_middle = {_lr: [5e-4, 1e-3, 2e-3, 4e-3]}
+_large = {_lr: [2e-3, 4e-3, 8e-3, 1.6e-2]}
 _ways = {
     'linear': (
         {_tuning: None, 'model.neck': dict(type='LinearNeck', out_channels=192, norm_cfg=None)},
@@ -27,7 +29,8 @@ _ways = {
     'ICA': ({}, _small),
 }
 # Plus: class token and mean of the patches, whitened by the training classes; of ICA also rank 64
-# on Q, K and V, as in ../ica_plus_deit_tiny_folder.py.
+# on Q, K and V, as in ../ica_plus_deit_tiny_folder.py. On all layers: of rank 64 beside each linear
+# layer, LoRA with ICA's proxies.
 _embedding = {
     'model.backbone.pooling': 'cls+avg',
     'model.neck': dict(type='Whitening', power=0.5),
@@ -44,7 +47,31 @@ _ways.update(
             {**_ways['full fine-tuning'][0], **_embedding},
             _ways['full fine-tuning'][1],
         ),
+        'VPT deep plus': ({**_ways['VPT deep'][0], **_embedding}, _large),
+        'AdaptFormer plus': ({**_ways['AdaptFormer'][0], **_embedding}, _large),
         'ICA plus': ({**_ica_plus, **_embedding}, {_lr: [2.5e-4, 5e-4, 1e-3, 2e-3]}),
+        'LoRA plus, all layers': (
+            {
+                _tuning: dict(
+                    _delete_=True,
+                    type='LoRA',
+                    rank=64,
+                    alpha=64,
+                    target_modules=('qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2'),
+                ),
+                _proxies: _ica_plus[_proxies],
+                **_embedding,
+            },
+            _middle,
+        ),
+        'ICA plus, all layers': (
+            {
+                **_ica_plus,
+                'model.backbone.tuning.targets': ('q', 'k', 'v', 'proj', 'fc1', 'fc2'),
+                **_embedding,
+            },
+            _middle,
+        ),
     }
 )
 _held_out = 0.5
