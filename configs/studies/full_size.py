@@ -73,4 +73,5 @@ rows = {
 seeds = [0, 1, 2, 3, 4]
 search = dict(val_classes=_base_._held_out, seeds=[0, 1])
 metrics = ['Recall@1', 'Recall@8', 'trainable', 'cuda_mb']
-baseline = 'full fine-tuning plus'
+baseline = 'full fine-tuning plus' + (', three views' if '{{$DATA:flowers}}' == 'planted' else '')
+plot = dict(title=f'{_set}: DeiT-Tiny at 224 px')

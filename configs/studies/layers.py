@@ -1,5 +1,5 @@
-# Which layers to adapt beside Q, K and V, tried on held-out training classes: DATA=flowers, cars or
-# planted.
+# Which layers to adapt beside Q, K and V, and other ways of training with the same embedding and
+# warm-up: DATA=flowers, cars or planted.
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'layers_{{$DATA:flowers}}'
 description = """Adapters of rank 64, unless said otherwise, on {{$DATA:flowers}}: DeiT-Tiny at
@@ -23,8 +23,13 @@ _options = {
         }.items()
     },
 }
-_rates = {'full fine-tuning': [1e-4, 2e-4, 4e-4]}
-_options['full fine-tuning'] = _base_._ways['full fine-tuning plus'][0]
+for _way in ('LoRA', 'VPT deep', 'AdaptFormer', 'full fine-tuning'):
+    _options[f'{_way} of rank 8' if _way == 'LoRA' else _way] = _base_._ways[f'{_way} plus'][0]
+_rates = {
+    'VPT deep': [4e-3, 8e-3, 1.6e-2],
+    'AdaptFormer': [4e-3, 8e-3, 1.6e-2],
+    'full fine-tuning': [1e-4, 2e-4, 4e-4],
+}
 _views = {'': (_base_._one, {}), ', three views': (_base_._three, _base_._boxes)}
 rows = {
     f'{label}{views}': dict(

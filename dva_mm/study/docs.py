@@ -1,4 +1,4 @@
-"""Pages whose tables are written from results, never by hand."""
+"""Pages whose tables and plots are written from results, never by hand."""
 
 import re
 from pathlib import Path
@@ -8,11 +8,14 @@ from dva_mm.files import replace_atomically
 from .results import read_results
 from .tables import markdown
 
-BLOCK = re.compile(r'(<!-- study: (\S+) -->\n)(.*?)(<!-- end -->)', re.S)
+BLOCK = re.compile(r'(<!-- (study|plot): (\S+) -->\n)(.*?)(<!-- end -->)', re.S)
+BEGIN = re.compile(r'<!-- (?:study|plot): ')
 
 
 def fill(text: str, results: str | Path) -> str:
     """Put each study's table between ``<!-- study: NAME -->`` and ``<!-- end -->``.
+
+    Between ``<!-- plot: NAME -->`` and ``<!-- end -->`` goes its plot, ``images/NAME.svg``.
 
     Args:
         text: Of a Markdown page.
@@ -25,34 +28,47 @@ def fill(text: str, results: str | Path) -> str:
     >>> fill('Nothing to fill.', 'results')
     'Nothing to fill.'
     """
-    blocks = len(BLOCK.findall(text))
-    if blocks != text.count('<!-- study: '):
+    begun, ended = len(BEGIN.findall(text)), len(BLOCK.findall(text))
+    if begun != ended:
         raise ValueError(
-            f'{text.count("<!-- study: ")} blocks <!-- study: NAME --> begin, {blocks} end with '
+            f'{begun} blocks <!-- study: NAME --> or <!-- plot: NAME --> begin, {ended} end with '
             '<!-- end -->'
         )
 
     def put(match: re.Match) -> str:
-        file = Path(results) / f'{match[2]}.jsonl'
+        mark, kind, name, _, end = match.groups()
+        file = Path(results) / f'{name}.jsonl'
         header, lines = read_results(file)
         if header is None:
             raise FileNotFoundError(
-                f'the page shows the study {match[2]}, and there is no {file}; run the study, or '
+                f'the page shows the study {name}, and there is no {file}; run the study, or '
                 'give the folder by --out'
             )
-        return f'{match[1]}\n{markdown(header, lines)}\n{match[4]}'
+        shown = f'![Plot of {name}](images/{name}.svg)\n'
+        return f'{mark}\n{markdown(header, lines) if kind == "study" else shown}\n{end}'
 
     return BLOCK.sub(put, text)
 
 
 def fill_page(page: str | Path, results: str | Path) -> bool:
-    """Write the tables into a page; tells whether it changed."""
+    """Write the tables into a page, and plots into ``images`` beside it; tells if any changed."""
     page = Path(page)
     if not page.is_file():
         raise FileNotFoundError(f'there is no page {page}')
     old = page.read_text(encoding='utf-8')
     new = fill(old, results)
-    if new != old:
-        with replace_atomically(page) as partial:
-            partial.write_text(new, encoding='utf-8')
-    return new != old
+    content = {page: new.encode()}
+    for _, kind, name, _, _ in BLOCK.findall(new):
+        if kind == 'plot':
+            plot = Path(results) / f'{name}.svg'
+            if not plot.is_file():
+                raise FileNotFoundError(
+                    f'the page shows {plot}, which is not there; make it by --tables'
+                )
+            content[page.parent / 'images' / plot.name] = plot.read_bytes()
+    stale = [f for f, data in content.items() if not f.is_file() or f.read_bytes() != data]
+    for file in stale:
+        file.parent.mkdir(exist_ok=True)
+        with replace_atomically(file) as partial:
+            partial.write_bytes(content[file])
+    return bool(stale)

@@ -152,7 +152,9 @@ def test_the_study_at_full_size_shows_every_encoder_images_of_224_pixels(data, m
     study = load_study(STUDIES / 'full_size.py')
     assert study.name == f'full_size_{"planted_050" if data == "planted" else data}'
     assert study.seeds == (0, 1, 2, 3, 4) and study.trial_seeds == (0, 1)
-    assert [len(row.trials) for row in study.rows] == [0] + [4] * 12
+    assert [len(row.trials) for row in study.rows] == [0] + [4] * 18
+    assert study.baseline in {row.label for row in study.rows}
+    assert ('three views' in study.baseline) == (data == 'planted')
     for row in study.rows:
         cfg = run_config(row, 0)
         train, val, test = (cfg[f'{n}_dataloader'].dataset for n in ('train', 'val', 'test'))
@@ -161,7 +163,7 @@ def test_the_study_at_full_size_shows_every_encoder_images_of_224_pixels(data, m
         assert [step.get('crop_size') for step in val.pipeline] == [None, None, 224, None]
         assert val.pipeline == test.pipeline and val.pipeline[1].scale == (256, 256)
         opa = [step for step in train.pipeline if step.type == 'OPA']
-        assert bool(opa) == ('DVA' in row.label or 'three views' in row.label)
+        assert bool(opa) == ('three views' in row.label)
         ends = [opa[0].original[-1], opa[0].discriminative[-1]] if opa else [train.pipeline[2]]
         assert [step['size'] for step in ends] == [224] * len(ends)
         first = opa[0].resize[0] if opa else train.pipeline[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dva_mm.study import fill, markdown, read_results
+from dva_mm.study.docs import BLOCK
 from dva_mm.study.tables import as_csv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,6 +15,11 @@ def test_the_model_zoo_is_written_from_the_results():
     """If this fails: dva-mm study --docs docs/model_zoo.md"""
     text = (ROOT / 'docs' / 'model_zoo.md').read_text(encoding='utf-8')
     assert fill(text, ROOT / 'results') == text
+    plots = [name for _, kind, name, _, _ in BLOCK.findall(text) if kind == 'plot']
+    for name in plots:
+        shown = ROOT / 'docs' / 'images' / f'{name}.svg'
+        assert shown.read_bytes() == (ROOT / 'results' / f'{name}.svg').read_bytes(), name
+    assert plots
 
 
 def test_the_tables_are_written_from_the_results():

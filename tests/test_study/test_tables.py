@@ -3,6 +3,7 @@
 import pytest
 
 from dva_mm.study import compare, draw, fill, markdown, spread
+from dva_mm.study.docs import fill_page
 from dva_mm.study.results import append_result, put_header, read_results, rows_of
 from dva_mm.study.tables import as_csv
 
@@ -114,3 +115,26 @@ def test_a_page_is_filled_between_its_marks_alone(tmp_path):
         fill(page.replace('birds', 'cats'), tmp_path)
     with pytest.raises(ValueError, match='end'):
         fill(page.replace('<!-- end -->', ''), tmp_path)
+
+
+def test_a_plot_lies_beside_its_page(tmp_path):
+    put_header(tmp_path / 'birds.jsonl', HEADER)
+    (tmp_path / 'birds.svg').write_bytes(b'<svg/>')
+    page = tmp_path / 'docs' / 'page.md'
+    page.parent.mkdir()
+    page.write_text('<!-- plot: birds -->\n<!-- end -->\n')
+    assert fill_page(page, tmp_path) and not fill_page(page, tmp_path)
+    assert '![Plot of birds](images/birds.svg)' in page.read_text()
+    assert (page.parent / 'images' / 'birds.svg').read_bytes() == b'<svg/>'
+    (tmp_path / 'birds.svg').write_bytes(b'<svg> </svg>')
+    assert fill_page(page, tmp_path)  # another plot, the same page
+    assert (page.parent / 'images' / 'birds.svg').read_bytes() == b'<svg> </svg>'
+
+
+def test_a_missing_plot_leaves_the_page_alone(tmp_path):
+    put_header(tmp_path / 'birds.jsonl', HEADER)
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- plot: birds -->\n<!-- end -->\n')
+    with pytest.raises(FileNotFoundError, match='birds.svg.*--tables'):
+        fill_page(page, tmp_path)
+    assert page.read_text() == '<!-- plot: birds -->\n<!-- end -->\n'
