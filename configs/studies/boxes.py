@@ -1,10 +1,11 @@
 # Table 6: where the boxes come from: DATA=flowers or planted. The files are those of
 # python tools/cache_boxes.py configs/dva_deit_tiny_folder_boxes.py --detector type=AttentionBoxes
 # (and type=PatchPCA) --cfg-options data_root=..., with img_size=224 beside the type.
-_base_ = ['_base_/{{$DATA:flowers}}.py']
+_base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'boxes_{{$DATA:flowers}}'
 description = """Boxes of DVA on {{$DATA:flowers}}: DeiT-Tiny at 128 px, 5 epochs. The whole image
 has no background view."""
+options = {_base_._lr: _base_._rates['ICA']}
 _file = 'work_dirs/boxes/{{$DATA:flowers}}_train_{}.jsonl'
 _boxes = 'train_dataloader.dataset.boxes'
 _share = 'train_dataloader.dataset.pipeline.1.share'

@@ -1,9 +1,10 @@
 # Table 4: choices where the paper is silent, one at a time: DATA=flowers, cars or planted.
-_base_ = ['_base_/{{$DATA:flowers}}.py']
+_base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'choices_{{$DATA:flowers}}'
 description = """Choices inside of DVA on {{$DATA:flowers}}, one changed at a time: DeiT-Tiny at
 128 px, 5 epochs. DVA itself: background proxy, KL, GELU, rank 16, Q and K of all layers."""
-_tuning = 'model.backbone.tuning'
+options = {_base_._lr: _base_._rates['ICA']}
+_tuning = _base_._tuning
 _changes = {
     'DVA': {},
     'background: its class': {'model.head.background': 'class'},

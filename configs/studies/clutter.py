@@ -6,14 +6,14 @@ _base_ = ['_base_/planted.py', '_base_/ways.py']
 name = 'clutter'
 description = """Planted cars, whose scenes tell the class in training with a probability of 0, 0.5
 or 1, and never in the test: DeiT-Tiny at 128 px, 5 epochs, true boxes for three views."""
-_full = _base_._ways['full fine-tuning'][0]
-_rate = {'optim_wrapper.optimizer.lr': 1e-4}
+_ica = {_base_._lr: _base_._rates['ICA']}
+_full = {**_base_._ways['full fine-tuning'][0], _base_._lr: _base_._rates['full fine-tuning']}
 _root = '{{$PLANTED:data/planted}}'
 _kinds = {
-    'ICA, one view': (_base_._one, {}),
-    'DVA': (_base_._three, _base_._boxes),
-    'full fine-tuning, one view': (_base_._one, {**_full, **_rate}),
-    'full fine-tuning, three views': (_base_._three, {**_base_._boxes, **_full, **_rate}),
+    'ICA, one view': (_base_._one, _ica),
+    'DVA': (_base_._three, {**_base_._boxes, **_ica}),
+    'full fine-tuning, one view': (_base_._one, _full),
+    'full fine-tuning, three views': (_base_._three, {**_base_._boxes, **_full}),
 }
 rows = {
     f'{label}, {correlation:g}': dict(
