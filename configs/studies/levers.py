@@ -23,6 +23,7 @@ def _levers(embedding):
         {**embedding, **_swap},
         {f'{_opa}.scale': [(1.0, 1.6)], f'{_opa}.shift': 0.1},
         _small,
+        {'model.head.dpt.momentum': 0.99},
     ]
 
 

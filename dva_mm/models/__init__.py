@@ -4,6 +4,7 @@ from .dva_head import DVAHead
 from .frozen_vit import FrozenViT
 from .gather import gather_views
 from .metric_head import MetricLearningHead
+from .moving_teacher import MovingTeacher
 from .pml_builder import build_pml
 from .preprocessor import ViewsPreprocessor
 from .retriever import DVARetriever
@@ -18,6 +19,7 @@ __all__ = [
     'FrozenViT',
     'ICALinear',
     'MetricLearningHead',
+    'MovingTeacher',
     'Tuning',
     'ViewsPreprocessor',
     'Whitening',

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from .moving_teacher import MovingTeacher
+
 
 def dpt_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Mean over the batch of ``T² · KL(softmax(l_t / T) || softmax(l_s / T))``.
@@ -56,9 +58,12 @@ class DPTLoss(nn.Module):
         mode: 'kl' on the logits over class proxies, 'l2' or 'cosine' on the embeddings.
             Defaults to 'kl'.
         temperature: T of 'kl', on top of the proxy loss's own temperature. Defaults to 1.0.
+        momentum: Of a :class:`MovingTeacher`, which embeds the object's view once more; such as
+            0.99. Defaults to None: the teacher is the model itself.
 
     Raises:
-        ValueError: if ``mode`` is unknown or ``temperature`` is not positive.
+        ValueError: if ``mode`` is unknown, ``temperature`` is not positive or ``momentum`` is not
+            in [0, 1).
 
     >>> import torch
     >>> z, logits = torch.eye(2), torch.eye(2)
@@ -66,13 +71,16 @@ class DPTLoss(nn.Module):
     1.0
     """
 
-    def __init__(self, mode: str = 'kl', temperature: float = 1.0) -> None:
+    def __init__(
+        self, mode: str = 'kl', temperature: float = 1.0, momentum: float | None = None
+    ) -> None:
         super().__init__()
         if mode not in ('kl', 'l2', 'cosine'):
             raise ValueError(f"DPTLoss mode must be 'kl', 'l2' or 'cosine', got {mode!r}")
         if temperature <= 0:
             raise ValueError(f'DPTLoss temperature must be positive, got {temperature}')
         self.mode, self.temperature = mode, temperature
+        self.teacher = None if momentum is None else MovingTeacher(momentum)
 
     def forward(
         self, student: Tensor, teacher: Tensor, student_logits: Tensor, teacher_logits: Tensor

@@ -111,6 +111,7 @@ class DVAHead(BaseModule):
         discriminative: Tensor | None = None,
         background: Tensor | None = None,
         background_labels: Tensor | None = None,
+        teacher: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The loss terms of one batch.
 
@@ -120,6 +121,8 @@ class DVAHead(BaseModule):
             discriminative: Embeddings z_d, (B, C), or None.
             background: Embeddings z_b of the images that have a background, (B', C), or None.
             background_labels: Classes of those images, (B',); used with background='class'.
+            teacher: Embeddings (B, C) of the discriminative views by the teacher of DPT; None (the
+                default) takes z_d.
 
         Returns:
             ``loss_proxy`` and, with the views, ``loss_discriminative``, ``loss_dpt`` (already
@@ -135,9 +138,14 @@ class DVAHead(BaseModule):
             if self.background == 'proxy':
                 background_labels = labels.new_zeros(len(background))  # their proxy is known
             views, targets = [*views, background], [*targets, background_labels]
+        if teacher is not None:
+            views, targets = [*views, teacher], [*targets, labels]
         with torch.autocast(original.device.type, enabled=False):
             unit = [F.normalize(view.float(), dim=1) for view in views]
             unit, targets = gather_views(unit, targets, self.num_classes)
+            if teacher is not None:
+                teacher = unit.pop()
+                targets.pop()
             if with_background and self.background == 'proxy':
                 targets[-1] = torch.full_like(targets[-1], self.num_classes)
             proxies, targets = self._sample(targets)
@@ -147,7 +155,10 @@ class DVAHead(BaseModule):
             if discriminative is not None:
                 losses['loss_discriminative'] = proxy_loss(logits[1], labels)
                 if self.beta > 0:
-                    losses['loss_dpt'] = self.beta * self.dpt(*unit[:2], *logits[:2])
+                    z_t, logits_t = unit[1], logits[1]
+                    if teacher is not None:
+                        z_t, logits_t = teacher, self.logits(teacher, proxies)
+                    losses['loss_dpt'] = self.beta * self.dpt(unit[0], z_t, logits[0], logits_t)
             if with_background:
                 # The mean over no image is NaN; the term is zero instead.
                 some = len(logits[-1]) > 0

@@ -16,6 +16,7 @@ from torch import Tensor
 from .background_swap import swap_by_samples
 from .frozen_vit import FrozenViT
 from .gather import check_labels, take_rows
+from .moving_teacher import MovingTeacher
 
 
 @MODELS.register_module()
@@ -76,6 +77,12 @@ class DVARetriever(BaseModel):
         self._uncounted = head is not None and head.get('num_classes', 0) is None
         head = None if self._uncounted else head
         self.head = _build(head, lambda: getattr(self.neck, 'out_channels', 0) or self._width())
+        if self._teacher is not None:
+            self._teacher.track(self)
+
+    @property
+    def _teacher(self) -> MovingTeacher | None:
+        return getattr(getattr(self.head, 'dpt', None), 'teacher', None)
 
     def _width(self) -> int:
         if isinstance(self.backbone, FrozenViT):
@@ -203,6 +210,11 @@ class DVARetriever(BaseModel):
                         'algorithm_keys of PackInputs'
                     )
                 return self.head.loss(z, labels)
+            if self._teacher is not None:
+                raise ValueError(
+                    'DPTLoss momentum needs the image of each object, and TokenOPA gives its '
+                    'patches alone; leave momentum out, or take OPA'
+                )
             z_d, z_b = self._token_views(inputs, data_samples, kept)
             return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept))
         if len(inputs) != 3:
@@ -221,7 +233,11 @@ class DVARetriever(BaseModel):
             views = torch.cat([original, background])  # (B + B', 3, H, W)
             z, z_b = self.extract_feat(views).split([len(labels), len(kept)])
             z_d = self.extract_feat(discriminative)
-        return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept))
+        options = {}
+        if self._teacher is not None:
+            self._teacher.update(self)
+            options['teacher'] = self._teacher.embed(self, discriminative)
+        return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept), **options)
 
     def _token_views(
         self, images: Tensor, samples: list[DataSample], kept: list[int]

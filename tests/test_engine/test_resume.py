@@ -10,6 +10,7 @@ import torch
 from lab import equal
 from mmengine.config import Config
 from mmengine.runner import Runner
+from safetensors.torch import load_file
 from torch._subclasses import FakeTensorMode
 
 from dva_mm.engine import ResumedScheduleHook, load_adapter, publish
@@ -155,11 +156,18 @@ def test_runs_with_other_names_and_folders_are_found_again(
     assert make_runner(tmp_path / 'run', options, child, resume='auto').cfg.load_from == str(last)
 
 
-def test_a_child_config_with_hooks_of_its_own_saves_and_resumes(
-    make_runner: MakeRunner, tmp_path: Path
+STOPPING = """
+custom_hooks = [
+    dict(type='EarlyStoppingHook', monitor='retrieval/Recall@1', rule='greater', patience=9)
+]
+"""
+TEACHER = "model = dict(head=dict(dpt=dict(type='DPTLoss', momentum=0.6)))\n"
+
+
+@pytest.mark.parametrize('child', [STOPPING, TEACHER])
+def test_a_child_config_with_hooks_or_a_teacher_of_its_own_saves_and_resumes(
+    make_runner: MakeRunner, tmp_path: Path, child: str
 ):
-    child = "custom_hooks = [dict(type='EarlyStoppingHook', monitor='retrieval/Recall@1', "
-    child += "rule='greater', patience=9)]"
     whole = make_runner(tmp_path / 'whole', child=child)
     whole.train()
     (tmp_path / 'cut').mkdir()
@@ -170,6 +178,10 @@ def test_a_child_config_with_hooks_of_its_own_saves_and_resumes(
     left, right = (torch.load(epoch(run, 3), weights_only=True) for run in (whole, cut))
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert equal(left[part], right[part])
+    averages = [name for name in left['state_dict'] if name.startswith('head.dpt.teacher.')]
+    assert bool(averages) == (child == TEACHER)
+    published = publish(str(epoch(whole, 3)), str(tmp_path / 'published.safetensors'))
+    assert not any('teacher' in name for name in load_file(published))
 
 
 @pytest.mark.parametrize('strict', [False, True])

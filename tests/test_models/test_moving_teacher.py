@@ -1,0 +1,98 @@
+"""The moving-average teacher of DPT against a naive twin."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from dva_mm.models import MovingTeacher, dpt_kl
+
+
+def build(momentum: float | None):
+    """The same model for any momentum, its adapters away from their start."""
+    torch.manual_seed(3)
+    backbone = dict(type='FrozenViT', arch='test_vit', pretrained=False, img_size=32)
+    backbone['tuning'] = dict(type='ICA', rank=2)
+    head = dict(type='DVAHead', num_classes=5, dpt=dict(type='DPTLoss', momentum=momentum))
+    model = MODELS.build(dict(type='DVARetriever', backbone=backbone, head=head))
+    move(model, 0)
+    return model
+
+
+def move(model, seed: int) -> None:
+    """A step of an optimiser, drawn."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight += 0.1 * torch.randn(weight.shape, generator=draw)
+
+
+@pytest.fixture
+def views():
+    draw = torch.Generator().manual_seed(1)
+    return [torch.randn(3, 3, 32, 32, generator=draw) for _ in range(3)]
+
+
+@pytest.fixture
+def samples():
+    return [DataSample().set_gt_label(label) for label in (4, 0, 2)]
+
+
+def test_the_teacher_is_the_average_of_all_weights_so_far(views, samples):
+    model = build(momentum=0.7)
+    start = {n: w.clone() for n, w in model.named_parameters() if w.requires_grad}
+    naive = None
+    for step in range(4):
+        losses = model(views, samples, mode='loss')
+        own = {n: w.detach().clone() for n, w in model.named_parameters() if n in start}
+        naive = {n: own[n] if naive is None else 0.7 * naive[n] + 0.3 * own[n] for n in own}
+        averages = model.head.dpt.teacher.averages()
+        assert averages.keys() == {name for name in start if not name.startswith('head.')}
+        for name, average in averages.items():
+            torch.testing.assert_close(average, naive[name])
+        twin = copy.deepcopy(model)
+        with torch.no_grad():
+            for name, weight in twin.named_parameters():
+                if name in averages:
+                    weight.copy_(naive[name])
+            z_t = twin(views[1])
+        z = F.normalize(model.extract_feat(views[0]), dim=1)
+        want = dpt_kl(model.head.logits(z), model.head.logits(z_t))
+        torch.testing.assert_close(losses['loss_dpt'], want)
+        move(model, step + 1)
+
+
+def test_all_other_terms_and_all_gradients_but_those_of_dpt_are_as_without(views, samples):
+    plain, averaging = build(momentum=None), build(momentum=0.9)
+    averaging(views, samples, mode='loss')  # its average starts here
+    for model in (plain, averaging):
+        move(model, 7)
+    terms = [model(views, samples, mode='loss') for model in (plain, averaging)]
+    assert terms[0].keys() == terms[1].keys()
+    for name, value in terms[0].items():
+        assert torch.equal(value, terms[1][name]) == (name != 'loss_dpt')
+    at_once = build(momentum=0.0)
+    move(at_once, 7)
+    torch.testing.assert_close(at_once(views, samples, mode='loss'), terms[0])
+    sum(terms[1].values()).backward()
+    assert all(not a.requires_grad for a in averaging.head.dpt.teacher.averages().values())
+
+
+@pytest.mark.parametrize('momentum', [-0.1, 1.0])
+def test_a_momentum_out_of_range_is_named(momentum):
+    with pytest.raises(ValueError, match=f'momentum.*{momentum}'):
+        MovingTeacher(momentum)
+
+
+def test_patches_of_one_image_are_refused(views, samples):
+    model = build(momentum=0.9)
+    for sample in samples:
+        for name in ('object_patches', 'background_patches'):
+            sample.set_field(torch.arange(3), name, field_type='metainfo')
+        sample.set_field((2, 2), 'patch_grid', field_type='metainfo')
+    with pytest.raises(ValueError, match='momentum.*TokenOPA'):
+        model(views[0], samples, mode='loss')
