@@ -2,12 +2,14 @@
 
 import copy
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+from mmengine.logging import MMLogger
 from safetensors.torch import save_file
 from tiny_vits import FAMILIES, TINY
 from torch import Tensor
@@ -34,6 +36,15 @@ MMPRETRAIN_TWIN = dict(
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_closed_logs() -> None:
+    """Forget log files that a library closed: pymilvus and uvicorn close all that are open."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers[:]:
+            if isinstance(handler, logging.FileHandler) and handler.stream is None:
+                logger.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True, scope='session')
