@@ -17,7 +17,7 @@ rows = {
             config=config, options={**options, 'train_cfg.max_epochs': epochs}, x=epochs, line=label
         )
         for label, (config, options) in _kinds.items()
-        for epochs in (5, 15, 30)
+        for epochs in (5, 15, 30, 60)
     },
 }
 plot = dict(x_label='epochs', title='Longer training on {{$DATA:flowers}}')
