@@ -22,6 +22,7 @@ from dva_mm.screen import quieten
 
 from .data import LOADERS, check_datasets, data_sets, merge_options
 from .hooks import prepare_hooks
+from .optim import check_schedule
 from .publish import load_adapter
 from .resume import last_checkpoint, set_resume
 from .speed import set_speed
@@ -42,6 +43,7 @@ def train(argv: list[str] | None = None) -> None:
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config'
             )
         cfg.auto_scale_lr.enable = True
+    check_schedule(cfg)
     _start_processes(cfg)
     set_resume(cfg, args.resume)
     runner = _build_runner(cfg)

@@ -1,6 +1,7 @@
-"""The optimiser over what trains, and nothing else."""
+"""The optimiser over what trains, and nothing else; its schedule."""
 
 import torch.nn as nn
+from mmengine.config import Config
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -70,3 +71,25 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if 'decay_mult' in options:
                 group['weight_decay'] = self.base_wd * options['decay_mult']
             params.append(group)
+
+
+def check_schedule(cfg: Config) -> None:
+    """Refuse schedules of the learning rate that begin when training has ended.
+
+    Args:
+        cfg: With ``train_cfg`` and ``param_scheduler``; schedules of iterations are not looked at.
+
+    Raises:
+        ValueError: With the field, the epoch at which it begins, and the epochs of the run.
+
+    >>> check_schedule(Config(dict(train_cfg=dict(max_epochs=5), param_scheduler=dict(begin=1))))
+    """
+    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
+    schedules = cfg.get('param_scheduler') or []
+    for number, schedule in enumerate([schedules] if isinstance(schedules, dict) else schedules):
+        begin = schedule.get('begin', 0)
+        if epochs and schedule.get('by_epoch', True) and begin >= epochs:
+            raise ValueError(
+                f'param_scheduler {number} ({schedule.get("type")}) begins after epoch {begin}, '
+                f'and train_cfg.max_epochs is {epochs}: train longer, or leave it out'
+            )

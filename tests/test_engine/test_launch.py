@@ -77,6 +77,7 @@ def test_data_options_reach_every_data_set(configured: Callable, tmp_path: Path,
         (launch.train, ['--launcher', 'slurm'], '--launcher slurm .*dist_train.sh'),
         (launch.train, ['--launcher', 'mpi'], '--launcher mpi .*dist_train.sh'),
         (launch.train, ['--cfg-options', 'precision=fp16'], 'fp16.*bf16'),
+        (launch.train, ['--cfg-options', 'param_scheduler.begin=3'], 'epoch 3.*max_epochs is 3'),
         (launch.test, ['--cfg-options', 'precision=fp8'], 'fp8'),
     ],
 )
