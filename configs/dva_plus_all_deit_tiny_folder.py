@@ -1,5 +1,5 @@
 # As dva_plus_deit_tiny_folder.py, with adapters beside all linear layers and a first epoch of
-# growing learning rates: the best where the object is small in its picture.
+# growing learning rates.
 _base_ = 'dva_plus_deit_tiny_folder.py'
 model = dict(backbone=dict(tuning=dict(targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -1,4 +1,4 @@
-# The main table at full size, for a GPU: DATA=flowers, cars or planted; of planted cars, PLANTED is
+# The main table at full size, for a GPU: DATA=flowers, cars or planted; PLANTED is data/planted or
 # one of the folders of clutter.py, such as data/planted_050. EPOCHS of each run (default 10),
 # WORKERS read the images (default 8), CACHE is a folder for their pixels, which rows of one view
 # share (default: none), PRECISION is the encoder's (default bf16).
@@ -9,9 +9,9 @@ if _set == 'planted':
 _epochs = int('{{$EPOCHS:10}}')
 name = f'full_size_{_set}'
 description = f"""Ways of training the encoder on {_set}: DeiT-Tiny at 224 px, {_epochs} epochs, the
-first of them a warm-up. DVA is ICA with three views. Plus: the embedding is class token and mean of
-the patches, whitened by the training classes; of ICA also rank 64 on Q, K and V. On all layers: of
-rank 64 beside each linear layer."""
+first of them a warm-up. Plus: the embedding is class token and mean of the patches, whitened by the
+training classes; of ICA also rank 64 on Q, K and V. On all layers: of rank 64 beside each linear
+layer."""
 _train, _views = 'train_dataloader.dataset.pipeline', 'train_dataloader.dataset.pipeline.2'
 if '{{$DATA:flowers}}' == 'planted':  # whose boxes come with it
     _views = f'{_train}.1'

@@ -74,7 +74,7 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def check_schedule(cfg: Config) -> None:
-    """Refuse schedules of the learning rate that begin when training has ended.
+    """Refuse schedules of the learning rate that begin when training has ended, and have no end.
 
     Args:
         cfg: With ``train_cfg`` and ``param_scheduler``; schedules of iterations are not looked at.
@@ -88,7 +88,8 @@ def check_schedule(cfg: Config) -> None:
     schedules = cfg.get('param_scheduler') or []
     for number, schedule in enumerate([schedules] if isinstance(schedules, dict) else schedules):
         begin = schedule.get('begin', 0)
-        if epochs and schedule.get('by_epoch', True) and begin >= epochs:
+        endless = schedule.get('by_epoch', True) and schedule.get('end') is None
+        if epochs and endless and begin >= epochs:
             raise ValueError(
                 f'param_scheduler {number} ({schedule.get("type")}) begins after epoch {begin}, '
                 f'and train_cfg.max_epochs is {epochs}: train longer, or leave it out'

@@ -124,6 +124,7 @@ def publish(filename: str, out: str, with_head: bool = False, backbone: bool = F
         raise ValueError(f'{filename} was not saved by dva_mm: it names no encoder')
     else:
         state = checkpoint['state_dict'] if with_head else _without_head(checkpoint['state_dict'])
+        state = {n: t for n, t in state.items() if not n.startswith('head.dpt.')}  # a teacher's
         meta = dict(encoder=encoder, cfg=checkpoint['meta'].get('cfg', ''))
     check_tensors(state, state, filename)
     # Separate copies: safetensors refuses tensors that share memory.

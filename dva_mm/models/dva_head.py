@@ -35,7 +35,7 @@ class DVAHead(BaseModule):
         background: 'proxy' pulls background views to one extra proxy, 'class' to the proxy of
             their own class, 'none' leaves them out. Defaults to 'proxy'.
         beta: Weight of the DPT loss; 0 turns it off. Defaults to 1.0.
-        dpt: Config of :class:`DPTLoss`; may be None with ``beta=0``.
+        dpt: Config of :class:`DPTLoss`, the default type; may be None with ``beta=0``.
             Defaults to ``dict(type='DPTLoss')``.
         label_smoothing: Share of the target of L_proxy(z, y) and L_proxy(z_d, y) that is spread
             over all classes (https://arxiv.org/abs/1512.00567). Defaults to 0.0.
@@ -90,7 +90,7 @@ class DVAHead(BaseModule):
         self.beta = beta
         self.label_smoothing = label_smoothing
         self.sample_rate = sample_rate
-        self.dpt = MODELS.build(dpt) if beta > 0 else None
+        self.dpt = MODELS.build({'type': 'DPTLoss', **dpt}) if beta > 0 else None
         count = num_classes + (background == 'proxy')
         self.proxies = nn.Parameter(torch.empty(count, in_channels))
         # Unit length on average, so that one learning rate turns proxies of any width alike.

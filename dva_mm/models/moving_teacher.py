@@ -9,9 +9,10 @@ from torch.func import functional_call
 class MovingTeacher(nn.Module):
     """The exponential moving average of a model's trainable weights, as in Mean Teacher.
 
-    For the weights w before each step, a = w in the first and later ``a = m a + (1 - m) w``
-    (https://arxiv.org/abs/1703.01780). That the teacher of DPT may be such an average is a choice
-    of this project. Averages are buffers, so a checkpoint holds them; proxies are not averaged.
+    For the weights w before each training step (of accumulated gradients: each batch), a = w in the
+    first and later ``a = m a + (1 - m) w`` (https://arxiv.org/abs/1703.01780). That the teacher of
+    DPT may be such an average is a choice of this project. Averages are buffers, so a checkpoint
+    holds them; proxies are not averaged. The teacher is in the same mode as the model.
 
     Args:
         momentum: m, in [0, 1); 0 is the model itself.
@@ -56,4 +57,6 @@ class MovingTeacher(nn.Module):
     @torch.no_grad()
     def embed(self, model: nn.Module, images: Tensor) -> Tensor:
         """Unit-norm embeddings (B, C) of images (B, 3, H, W) by the model with averaged weights."""
-        return functional_call(model, self.averages(), (images,), dict(mode='tensor'))
+        buffers = {n: b.clone() for n, b in model.named_buffers() if not n.startswith('head.')}
+        state = buffers | self.averages()  # so that a norm's own statistics stay
+        return functional_call(model, state, (images,), dict(mode='tensor'))

@@ -235,7 +235,8 @@ class DVARetriever(BaseModel):
             z_d = self.extract_feat(discriminative)
         options = {}
         if self._teacher is not None:
-            self._teacher.update(self)
+            if self.training:
+                self._teacher.update(self)
             options['teacher'] = self._teacher.embed(self, discriminative)
         return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept), **options)
 

@@ -2,7 +2,10 @@
 
 import pytest
 import torch.nn as nn
+from mmengine.config import Config
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+from dva_mm.engine.optim import check_schedule
 
 
 def model() -> nn.ModuleDict:
@@ -70,3 +73,24 @@ def test_other_options_are_refused_by_name():
         groups(model(), weight_decay=0.1, norm_decay_mult=0.0)
     with pytest.raises(ValueError, match=r"'head'.*'lr'"):
         groups(model(), custom_keys=dict(head=dict(lr=2)))
+
+
+@pytest.mark.parametrize(
+    'schedules',
+    [
+        None,
+        dict(type='CosineAnnealingLR', begin=4),
+        dict(type='CosineAnnealingLR', begin=5, end=9),  # MMEngine leaves it out
+        dict(type='CosineAnnealingLR', begin=9, by_epoch=False),
+        [dict(type='LinearLR', end=1), dict(type='CosineAnnealingLR', begin=1)],
+    ],
+)
+def test_schedules_that_can_begin_are_taken(schedules):
+    check_schedule(Config(dict(train_cfg=dict(max_epochs=5), param_scheduler=schedules)))
+    check_schedule(Config(dict(train_cfg=None, param_scheduler=schedules)))
+
+
+def test_a_schedule_that_begins_after_the_end_is_named():
+    schedules = [dict(type='LinearLR', end=5), dict(type='CosineAnnealingLR', begin=5)]
+    with pytest.raises(ValueError, match='scheduler 1 .*Cosine.*epoch 5.*max_epochs is 5'):
+        check_schedule(Config(dict(train_cfg=dict(max_epochs=5), param_scheduler=schedules)))

@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from dva_mm.models import MovingTeacher, dpt_kl
+from dva_mm.models import MovingTeacher, dpt_cosine, dpt_kl, dpt_l2
 
 
-def build(momentum: float | None):
+def build(momentum: float | None, neck: dict | None = None, mode: str = 'kl', **options):
     """The same model for any momentum, its adapters away from their start."""
     torch.manual_seed(3)
     backbone = dict(type='FrozenViT', arch='test_vit', pretrained=False, img_size=32)
     backbone['tuning'] = dict(type='ICA', rank=2)
-    head = dict(type='DVAHead', num_classes=5, dpt=dict(type='DPTLoss', momentum=momentum))
-    model = MODELS.build(dict(type='DVARetriever', backbone=backbone, head=head))
+    head = dict(type='DVAHead', num_classes=5, dpt=dict(momentum=momentum, mode=mode), **options)
+    model = MODELS.build(dict(type='DVARetriever', backbone=backbone, neck=neck, head=head))
     move(model, 0)
     return model
 
@@ -42,31 +42,55 @@ def samples():
     return [DataSample().set_gt_label(label) for label in (4, 0, 2)]
 
 
+def averaged(model, weights: dict):
+    """A copy with other weights."""
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, weight in twin.named_parameters():
+            weight.copy_(weights.get(name, weight))
+    return twin
+
+
 def test_the_teacher_is_the_average_of_all_weights_so_far(views, samples):
     model = build(momentum=0.7)
-    start = {n: w.clone() for n, w in model.named_parameters() if w.requires_grad}
+    trains = [n for n, w in model.named_parameters() if w.requires_grad]
     naive = None
     for step in range(4):
         losses = model(views, samples, mode='loss')
-        own = {n: w.detach().clone() for n, w in model.named_parameters() if n in start}
+        own = {n: w.detach().clone() for n, w in model.named_parameters() if n in trains}
         naive = {n: own[n] if naive is None else 0.7 * naive[n] + 0.3 * own[n] for n in own}
         averages = model.head.dpt.teacher.averages()
-        assert averages.keys() == {name for name in start if not name.startswith('head.')}
+        assert averages.keys() == {name for name in trains if not name.startswith('head.')}
         for name, average in averages.items():
             torch.testing.assert_close(average, naive[name])
-        twin = copy.deepcopy(model)
-        with torch.no_grad():
-            for name, weight in twin.named_parameters():
-                if name in averages:
-                    weight.copy_(naive[name])
-            z_t = twin(views[1])
+        z_t = averaged(model, averages)(views[1]).detach()
         z = F.normalize(model.extract_feat(views[0]), dim=1)
         want = dpt_kl(model.head.logits(z), model.head.logits(z_t))
         torch.testing.assert_close(losses['loss_dpt'], want)
         move(model, step + 1)
 
 
-def test_all_other_terms_and_all_gradients_but_those_of_dpt_are_as_without(views, samples):
+@pytest.mark.parametrize(
+    ('mode', 'distance'), [('l2', dpt_l2), ('cosine', dpt_cosine)], ids=['l2', 'cosine']
+)
+def test_embeddings_are_compared_with_the_teachers(views, samples, mode, distance):
+    model = build(momentum=0.7, mode=mode)
+    model(views, samples, mode='loss')
+    move(model, 5)
+    losses = model(views, samples, mode='loss')
+    z_t = averaged(model, model.head.dpt.teacher.averages())(views[1])
+    torch.testing.assert_close(losses['loss_dpt'], distance(model(views[0]), z_t))
+
+
+def test_sampled_classes_are_the_teachers_too(views, samples):
+    model = build(momentum=0.7, sample_rate=0.6, background='none')
+    loss = model(views, samples, mode='loss')['loss_dpt']
+    with torch.no_grad():
+        model.head.proxies[[1, 3]] += 9.0  # all or most of what is not drawn: labels are 0, 2, 4
+    torch.testing.assert_close(model(views, samples, mode='loss')['loss_dpt'], loss)
+
+
+def test_no_gradient_passes_the_teacher_and_other_terms_are_as_without(views, samples):
     plain, averaging = build(momentum=None), build(momentum=0.9)
     averaging(views, samples, mode='loss')  # its average starts here
     for model in (plain, averaging):
@@ -78,8 +102,30 @@ def test_all_other_terms_and_all_gradients_but_those_of_dpt_are_as_without(views
     at_once = build(momentum=0.0)
     move(at_once, 7)
     torch.testing.assert_close(at_once(views, samples, mode='loss'), terms[0])
-    sum(terms[1].values()).backward()
-    assert all(not a.requires_grad for a in averaging.head.dpt.teacher.averages().values())
+    assert not averaging.head.dpt.teacher.embed(averaging, views[1]).requires_grad
+    for losses in terms:
+        sum(value for name, value in losses.items() if name != 'loss_dpt').backward()
+    for one, other in zip(plain.parameters(), averaging.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_a_norm_in_the_neck_sees_each_image_once(views, samples):
+    neck = dict(type='LinearNeck', out_channels=8, norm_cfg=dict(type='BN1d'))
+    models = [build(momentum, neck) for momentum in (None, 0.9)]
+    for model in models:
+        model(views, samples, mode='loss')
+    for name, buffer in models[0].named_buffers():
+        assert torch.equal(models[1].get_buffer(name), buffer), name
+
+
+def test_evaluating_a_loss_leaves_the_average(views, samples):
+    model = build(momentum=0.9)
+    model(views, samples, mode='loss')
+    before = {name: average.clone() for name, average in model.head.dpt.teacher.averages().items()}
+    move(model, 1)
+    model.eval()(views, samples, mode='loss')
+    for name, average in model.head.dpt.teacher.averages().items():
+        assert torch.equal(average, before[name])
 
 
 @pytest.mark.parametrize('momentum', [-0.1, 1.0])

@@ -3,6 +3,7 @@ from .base import Tuning, build_tuning
 from .full import BitFit, Full
 from .ica import ICA, ICALinear
 from .lora import LoRA
+from .prompted_ica import PromptedICA
 from .vpt import VPTDeep, VPTShallow
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     'ICA',
     'ICALinear',
     'LoRA',
+    'PromptedICA',
     'Tuning',
     'VPTDeep',
     'VPTShallow',

@@ -23,10 +23,11 @@ OPTIONS = {
     'LoRA': dict(rank=2),
     'VPTShallow': dict(num_tokens=3),
     'VPTDeep': dict(num_tokens=3),
+    'PromptedICA': dict(num_tokens=3, rank=2),
     'AdaptFormer': dict(bottleneck=5),
     'FirstNorm': dict(factor=0.5),
 }
-PROMPTS = ('VPTShallow', 'VPTDeep')
+PROMPTS = ('VPTShallow', 'VPTDeep', 'PromptedICA')
 
 
 @MODELS.register_module()
@@ -189,11 +190,14 @@ def test_initialisation_by_a_parent_restores_the_start(build, images, name):
     if name not in PROMPTS:
         assert torch.equal(encoder.eval()(images)[0], base(images)[0])
     ends = ('down.weight', 'tokens', 'lora_A.default.weight')
-    drawn = [p for n, p in trainable(encoder).items() if n.endswith(ends)]
+    drawn = {n: p for n, p in trainable(encoder).items() if n.endswith(ends)}
     assert bool(drawn) == (name in ('ICA', 'LoRA', 'AdaptFormer', *PROMPTS))
     # Drawn anew in their narrow ranges: neither the parent's values nor zero.
-    bound = encoder.blocks[0].prompts.bound if name in PROMPTS else encoder.embed_dims**-0.5
-    assert all(0 < p.abs().max() <= bound for p in drawn)
+    for of, weight in drawn.items():
+        bound = encoder.embed_dims**-0.5
+        if of.endswith('tokens'):
+            bound = encoder.blocks[0].prompts.bound
+        assert 0 < weight.abs().max() <= bound
 
 
 @every_tuning

@@ -13,7 +13,7 @@ from reference_vit import (
     prefix_of,
 )
 
-from dva_mm.models import FrozenViT
+from dva_mm.models import FrozenViT, ICALinear
 from dva_mm.models.timm_vit import build_timm_vit
 from dva_mm.models.tuning.vpt import Prompts
 
@@ -36,9 +36,14 @@ def naive_vpt(host, images, prompts, deep):
 
 
 @pytest.mark.parametrize('pooling', ['cls', 'avg', 'cls+avg'])
-@pytest.mark.parametrize('deep', [False, True])
-def test_prompts_equal_the_sequence_written_out(arch, images, deep, pooling):
-    encoder = build(arch, dict(type='VPTDeep' if deep else 'VPTShallow', num_tokens=3), pooling)
+@pytest.mark.parametrize('name', ['VPTShallow', 'VPTDeep', 'PromptedICA'])
+def test_prompts_equal_the_sequence_written_out(arch, images, name, pooling):
+    encoder, deep = build(arch, dict(type=name, num_tokens=3), pooling), name != 'VPTShallow'
+    adapters = [m for m in encoder.modules() if isinstance(m, ICALinear)]
+    assert len(adapters) == (len(encoder.blocks) if name == 'PromptedICA' else 0)
+    for weight in (weight for adapter in adapters for weight in adapter.parameters()):
+        if weight.requires_grad:
+            torch.nn.init.normal_(weight, std=0.2)
     prompts = [block.prompts.tokens for block in encoder.blocks[: None if deep else 1]]
     width = encoder.embed_dims // (2 if pooling == 'cls+avg' else 1)
     assert all(tokens.shape == (3, width) for tokens in prompts)
