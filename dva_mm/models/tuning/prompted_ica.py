@@ -24,7 +24,11 @@ class PromptedICA(ICA):
 
     Args:
         num_tokens: Number of prompts in each block. Defaults to 10.
-        rank, act, scale, layers, targets: As of :class:`ICA`.
+        rank: Of the bottlenecks, as of :class:`ICA`. Defaults to 16.
+        act: Of the bottlenecks, as of :class:`ICA`. Defaults to 'GELU'.
+        scale: Of the bottlenecks, as of :class:`ICA`. Defaults to 1.0.
+        layers: Blocks with bottlenecks, as of :class:`ICA`. Defaults to None, all.
+        targets: Linears with bottlenecks, as of :class:`ICA`. Defaults to ``('q', 'k')``.
 
     Raises:
         ValueError: As of :class:`ICA` and :class:`VPTDeep`.
