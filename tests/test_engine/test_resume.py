@@ -180,8 +180,11 @@ def test_a_child_config_with_hooks_or_a_teacher_of_its_own_saves_and_resumes(
         assert equal(left[part], right[part])
     averages = [name for name in left['state_dict'] if name.startswith('head.dpt.teacher.')]
     assert bool(averages) == (child == TEACHER)
-    published = publish(str(epoch(whole, 3)), str(tmp_path / 'published.safetensors'))
-    assert not any('teacher' in name for name in load_file(published))
+    for with_head in (False, True):
+        out = tmp_path / f'published_{with_head}.safetensors'
+        names = load_file(publish(str(epoch(whole, 3)), str(out), with_head))
+        assert ('head.proxies' in names) == with_head
+        assert not any('teacher' in name for name in names)
 
 
 @pytest.mark.parametrize('strict', [False, True])
