@@ -12,7 +12,8 @@ class MovingTeacher(nn.Module):
     For the weights w before each training step (of accumulated gradients: each batch), a = w in the
     first and later ``a = m a + (1 - m) w`` (https://arxiv.org/abs/1703.01780). That the teacher of
     DPT may be such an average is a choice of this project. Averages are buffers, so a checkpoint
-    holds them; proxies are not averaged. The teacher is in the same mode as the model.
+    holds them; proxies are not averaged. The teacher is in the same mode as the model. MMEngine's
+    ExponentialMovingAverage would copy the whole model, the frozen encoder and this teacher within.
 
     Args:
         momentum: m, in [0, 1); 0 is the model itself.
