@@ -74,6 +74,14 @@ _ways.update(
         ),
     }
 )
+# With the ten prompts of VPT deep beside the adapters.
+_ways['ICA plus, all layers, prompts'] = (
+    {
+        _tuning: dict(type='PromptedICA', num_tokens=10),
+        **_ways['ICA plus, all layers'][0],
+    },
+    _middle,
+)
 _held_out = 0.5
 # A first epoch of growing learning rates, for which larger ones may be taken.
 _warm_up = [
