@@ -61,6 +61,7 @@ _grids = {
     'ICA': _base_._small,
     'ICA plus': _middle,
     'ICA plus, all layers': _middle,
+    'ICA plus, all layers, rank 16': _middle,
     'ICA plus, all layers, prompts': _middle,
 }
 rows = {

@@ -74,6 +74,10 @@ _ways.update(
         ),
     }
 )
+_ways['ICA plus, all layers, rank 16'] = (
+    {**_ways['ICA plus, all layers'][0], 'model.backbone.tuning.rank': 16},
+    _middle,
+)
 # With the ten prompts of VPT deep beside the adapters.
 _ways['ICA plus, all layers, prompts'] = (
     {
