@@ -11,7 +11,8 @@ name = f'full_size_{_set}'
 description = f"""Ways of training the encoder on {_set}: DeiT-Tiny at 224 px, {_epochs} epochs, the
 first of them a warm-up. Plus: the embedding is class token and mean of the patches, whitened by the
 training classes; of ICA also rank 64 on Q, K and V. On all layers: of rank 64 beside each linear
-layer. Prompts: the ten of VPT in each block beside them."""
+layer. MLP: of rank 64 on Q, K, V and beside each MLP. Prompts: the ten of VPT in each block beside
+them."""
 _train, _views = 'train_dataloader.dataset.pipeline', 'train_dataloader.dataset.pipeline.2'
 if '{{$DATA:flowers}}' == 'planted':  # whose boxes come with it
     _views = f'{_train}.1'
@@ -60,6 +61,7 @@ _grids = {
     'AdaptFormer plus': _base_._large,
     'ICA': _base_._small,
     'ICA plus': _middle,
+    'ICA plus, MLP': _middle,
     'ICA plus, all layers': _middle,
     'ICA plus, all layers, rank 16': _middle,
     'ICA plus, all layers, prompts': _middle,

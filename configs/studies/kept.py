@@ -4,7 +4,8 @@ name = 'kept_{{$DATA:flowers}}'
 description = """Trained on {{$DATA:flowers}}, tested on the test classes of all three sets:
 DeiT-Tiny at 128 px, 5 epochs, one view. Plus: the embedding is class token and mean of the
 patches, whitened by the training classes; of ICA also rank 64 on Q, K and V. Halfway: between the
-pre-trained and the tuned encoder."""
+pre-trained and the tuned encoder; prompts have no such middle. LoRA, VPT, AdaptFormer and ICA on
+all layers had a first epoch of warm-up."""
 _sets = {
     'flowers': {'data_root': '{{$FLOWERS:data/flowers}}', 'reader': 'folder'},
     'cars': {'data_root': '{{$CARS:data/cars}}', 'reader': 'folder'},
@@ -17,6 +18,18 @@ rows = {
     **{
         way: dict(config=_base_._one, options={**_base_._ways[way][0], _base_._lr: rate})
         for way, rate in _base_._rates.items()
+    },
+    **{
+        way: dict(
+            config=_base_._one,
+            options={
+                **_base_._ways[way][0],
+                _base_._lr: rate,
+                'param_scheduler': _base_._warm_up,
+            },
+            tests=_sets if way == 'VPT deep plus' else tests,
+        )
+        for way, rate in _base_._warm_rates.items()
     },
 }
 metrics = [f'{test}/Recall@1' for test in tests]

@@ -9,6 +9,7 @@ _all, _lora = _base_._ways['ICA plus, all layers'][0], _base_._ways['LoRA plus, 
 _of_block = _lora[_base_._tuning]['target_modules']
 _options = {
     'ICA on Q, K and V': _base_._ways['ICA plus'][0],
+    'ICA on Q, K, V and beside the MLP': _base_._ways['ICA plus, MLP'][0],
     'ICA on all linear layers': _all,
     'ICA of rank 16 on all linear layers': {**_all, f'{_base_._tuning}.rank': 16},
     **{

@@ -8,3 +8,4 @@ _rates = {
     'full fine-tuning': 2e-4,
     'full fine-tuning plus': 1e-4,
 }
+_warm_rates = {'_delete_': True, 'ICA plus, all layers': 2e-3}

@@ -24,3 +24,10 @@ _rates = {
     'full fine-tuning': 2e-4,
     'full fine-tuning plus': 2e-4,
 }
+# Those that layers.py chose with a warm-up.
+_warm_rates = {
+    'LoRA plus': 4e-3,
+    'VPT deep plus': 4e-3,
+    'AdaptFormer plus': 4e-3,
+    'ICA plus, all layers': 1e-3,
+}

@@ -21,3 +21,4 @@ _rates = {
     'full fine-tuning': 1e-4,
     'full fine-tuning plus': 2e-4,
 }
+_warm_rates = {'_delete_': True}  # none was chosen

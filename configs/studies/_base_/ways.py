@@ -74,6 +74,11 @@ _ways.update(
         ),
     }
 )
+# On Q, K and V, and beside each MLP, where AdaptFormer has its bottleneck.
+_ways['ICA plus, MLP'] = (
+    {**_ica_plus, 'model.backbone.tuning.targets': ('q', 'k', 'v', 'mlp'), **_embedding},
+    _middle,
+)
 _ways['ICA plus, all layers, rank 16'] = (
     {**_ways['ICA plus, all layers'][0], 'model.backbone.tuning.rank': 16},
     _middle,

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from ..plain_vit import PlainViT
 from .base import Tuning, check_options
+from .bottleneck import ACTIVATIONS, Bottleneck, mlp_of
 
 _LAYERS = {  # targets beside Q, K and V: names within a block of timm's ViTs, of mmpretrain's
     'proj': ('attn.proj',),
     'fc1': ('mlp.fc1', 'ffn.layers.0.0'),
     'fc2': ('mlp.fc2', 'ffn.layers.1'),
 }
-_TARGETS = ('q', 'k', 'v', *_LAYERS)
-_ACTIVATIONS = {'GELU': nn.GELU, 'ReLU': nn.ReLU, None: nn.Identity}
+_TARGETS = ('q', 'k', 'v', *_LAYERS, 'mlp')
 
 
 class _AddUp(torch.autograd.Function):
@@ -109,7 +109,7 @@ class ICALinear(nn.Linear):
             up = nn.Linear(rank, linear.out_features // self.parts, **options)
             self.add_module(f'{name}down', down)
             self.add_module(f'{name}up', up)
-        self.act = _ACTIVATIONS[act]()
+        self.act = ACTIVATIONS[act]()
         self.reset()
 
     def _bottlenecks(self) -> Iterator[tuple[int, nn.Linear, nn.Linear]]:
@@ -170,8 +170,9 @@ class ICA(Tuning):
         act: Non-linearity, 'GELU', 'ReLU' or None, which can be merged. Defaults to 'GELU'.
         scale: Factor on the bottlenecks' outputs. Defaults to 1.0.
         layers: Indices of the blocks to adapt, negative ones from the end. Defaults to None: all.
-        targets: Which of 'q', 'k' and 'v', of the attention's output projection, 'proj', and of
-            the MLP's two layers, 'fc1' and 'fc2', get a bottleneck. Defaults to ('q', 'k').
+        targets: Which of 'q', 'k' and 'v', of the attention's output projection, 'proj', of the
+            MLP's two layers, 'fc1' and 'fc2', and of the MLP as a whole, 'mlp', get a bottleneck.
+            That of 'mlp' is AdaptFormer's. Defaults to ('q', 'k').
 
     Raises:
         ValueError: if an option is out of its range, an index names no block of the ViT, or a
@@ -187,7 +188,7 @@ class ICA(Tuning):
         targets: Sequence[str] = ('q', 'k'),
     ) -> None:
         check_options('ICA', rank=rank)
-        if act not in _ACTIVATIONS:
+        if act not in ACTIVATIONS:
             raise ValueError(f"ICA act must be 'GELU', 'ReLU' or None, got {act!r}")
         known = not isinstance(targets, str) and all(target in _TARGETS for target in targets)
         if not targets or not known:
@@ -196,8 +197,8 @@ class ICA(Tuning):
         self.layers = layers
         self.options = dict(rank=rank, act=act, scale=float(scale))
 
-    def apply(self, vit: PlainViT) -> list[ICALinear]:
-        """Replace the Linears; return the replacements in the order of the blocks."""
+    def apply(self, vit: PlainViT) -> list[ICALinear | Bottleneck]:
+        """Replace the Linears; return what trains, in the order of the blocks."""
         count = len(vit.blocks)
         chosen = range(count) if self.layers is None else self.layers
         if bad := [i for i in chosen if not -count <= i < count]:
@@ -205,21 +206,27 @@ class ICA(Tuning):
         indices = sorted(i % count for i in chosen)
         if len(set(indices)) < len(indices) or not indices:
             raise ValueError(f'ICA layers must name each block once, at least one, got {chosen!r}')
-        found = [self._find(vit.blocks[index], vit.name) for index in indices]  # or ValueError
-        added = []
-        for index, layers in zip(indices, found, strict=True):
+        blocks = [vit.blocks[index] for index in indices]
+        found = [self._find(block, vit.name) for block in blocks]  # or ValueError
+        beside_mlp = blocks if 'mlp' in self.targets else []
+        mlps = [mlp_of(block, vit, "ICA with the target 'mlp'") for block in beside_mlp]
+        added: list[ICALinear | Bottleneck] = []
+        for block, layers in zip(blocks, found, strict=True):
             for name, targets in layers.items():
-                block = vit.blocks[index]
                 added.append(ICALinear(block.get_submodule(name), targets=targets, **self.options))
                 block.set_submodule(name, added[-1])
+        for block, mlp in zip(beside_mlp, mlps, strict=True):
+            block.adapt_mlp = Bottleneck(vit.embed_dims, **self.options)
+            mlp.register_forward_hook(block.adapt_mlp.beside)
+            added.append(block.adapt_mlp)
         return added
 
     def _find(self, block: nn.Module, vit: str) -> dict[str, list[str] | None]:
         """Names of the block's layers to replace -> what of each is adapted."""
-        of_qkv = [target for target in self.targets if target not in _LAYERS]
+        of_qkv = [target for target in self.targets if target in 'qkv']
         found: dict[str, list[str] | None] = {'attn.qkv': of_qkv} if of_qkv else {}
         linears = [name for name, module in block.named_modules() if isinstance(module, nn.Linear)]
-        for target in self.targets[len(of_qkv) :]:
+        for target in filter(_LAYERS.get, self.targets):
             names = [name for name in _LAYERS[target] if name in linears]
             if not names:
                 raise ValueError(
@@ -229,12 +236,17 @@ class ICA(Tuning):
             found[names[0]] = None
         return found
 
-    def scale_by(self, module: ICALinear, share: float) -> None:
+    def scale_by(self, module: ICALinear | Bottleneck, share: float) -> None:
         """Multiply s."""
         module.scale *= share
 
     def merge(self, vit: PlainViT) -> None:
         """Replace each :class:`ICALinear` by a plain Linear; ValueError with an activation."""
+        if 'mlp' in self.targets:
+            raise ValueError(
+                "ICA with the target 'mlp' cannot be merged: a bottleneck beside the whole MLP folds "
+                "into none of its weights; train with 'fc1' and 'fc2' instead"
+            )
         for block in vit.blocks:
             for name, module in list(block.named_modules()):
                 if isinstance(module, ICALinear):

@@ -30,7 +30,7 @@ def after_attention(block, x):
 
 
 def after_mlp(block, x, branch=None):
-    """The MLP spelt out, and AdaptFormer's branch beside it."""
+    """The MLP spelt out, and a bottleneck beside it."""
     if hasattr(block, 'mlp'):
         first, last, norm, scale = block.mlp.fc1, block.mlp.fc2, block.norm2, block.ls2
     else:
@@ -40,8 +40,12 @@ def after_mlp(block, x, branch=None):
     hidden = F.gelu(normed @ first.weight.T + first.bias)
     out = hidden @ last.weight.T + last.bias
     if branch is not None:
-        bottleneck = (normed @ branch.down.weight.T + branch.down.bias).clamp(min=0)
-        out = out + branch.scale * (bottleneck @ branch.up.weight.T + branch.up.bias)
+        narrow = normed @ branch.down.weight.T
+        if branch.down.bias is None:  # ICA's
+            out = out + branch.scale * F.gelu(narrow) @ branch.up.weight.T
+        else:  # AdaptFormer's
+            narrow = (narrow + branch.down.bias).clamp(min=0)
+            out = out + branch.scale * (narrow @ branch.up.weight.T + branch.up.bias)
     return x + scale(out)
 
 

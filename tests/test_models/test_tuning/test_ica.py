@@ -213,7 +213,7 @@ def test_targets_choose_the_layers_in_one_order():
         ICA(targets=['q', 'fc2']).apply(vit)
     assert all(type(block['attn']['qkv']) is nn.Linear for block in vit.blocks)
     for bad in (['out'], [['q']], 'q', []):
-        with pytest.raises(ValueError, match="targets must be a list out of .*'fc2'"):
+        with pytest.raises(ValueError, match="targets must be a list out of .*'fc2', 'mlp'"):
             ICA(targets=bad)
 
 
