@@ -1,9 +1,10 @@
 """Mistakes in a study file, found before anything runs."""
 
 import ast
+import copy
 import inspect
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -44,21 +45,36 @@ def check_labels(path: Path) -> None:
                     raise ValueError(f'{path}, line {node.lineno}: {key!r} is there {count} times')
 
 
-def check_option(cfg: Config, name: str, value: object, place: str) -> None:
+def check_options(cfg: Config, options: Mapping, place: str) -> None:
     """Raise ValueError if an option names no field of the config and no argument of its classes.
 
+    Where an option changes a ``type``, the others are those of the new class.
+
     Args:
-        cfg: Config that the option would change.
-        name: Dotted name, as for ``--cfg-options``.
-        value: Its value; of a class's dict, each argument is checked.
-        place: Where the option stands, for the error.
+        cfg: Config that the options would change.
+        options: Dotted names, as for ``--cfg-options``, and values; of a value that is a class's
+            dict, each argument is checked.
+        place: Where the options stand, for the error.
 
     >>> cfg = Config(dict(model=dict(head=dict(type='DVAHead'))))
-    >>> check_option(cfg, 'model.head.bta', 0.5, 'x.py')
+    >>> check_options(cfg, {'model.head.bta': 0.5}, 'x.py')
     Traceback (most recent call last):
         ...
     ValueError: x.py: model.head.bta: DVAHead has no 'bta'; did you mean 'beta'?
     """
+    types = {name: value for name, value in options.items() if name.endswith('.type')}
+    for name, value in types.items():
+        _check_option(cfg, name, value, place)
+        if _class(value) is None:
+            raise ValueError(f'{place}: {name}: no class {value!r} is registered')
+    if types:
+        cfg = copy.deepcopy(cfg)
+        cfg.merge_from_dict(types)
+    for name, value in options.items():
+        _check_option(cfg, name, value, place)
+
+
+def _check_option(cfg: Config, name: str, value: object, place: str) -> None:
     if isinstance(value, dict) and 'type' in value:
         node = ConfigDict(type=value['type'])
         if _class(node.type) is None:

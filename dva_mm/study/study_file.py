@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dva_mm.config import PREFIX, find_config, load_config
 
-from .check import check_labels, check_names, check_option
+from .check import check_labels, check_names, check_options
 from .matrix import Row, Study, folder_name, load_row, run_config, test_config
 
 FIGURES = ('trainable', 'embedding', 'seconds', 'step_seconds', 'memory_mb', 'cuda_mb')
@@ -149,12 +149,10 @@ def _check(path: Path, study: Study) -> None:
     for row in study.rows:
         place = f'{path}: row {row.label!r}'
         cfg = load_row(row)
-        for name, value in row.options.items():
-            check_option(cfg, name, value, place)
+        check_options(cfg, row.options, place)
         cfg = run_config(row, study.seeds[0])
         for options in (*row.trials, *row.tests.values()):
-            for name, value in options.items():
-                check_option(cfg, name, value, place)
+            check_options(cfg, options, place)
         for trial in row.trials:
             run_config(row, study.seeds[0], trial, study.val_classes)
         for test in row.tests:

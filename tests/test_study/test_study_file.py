@@ -79,6 +79,15 @@ def test_each_setting_is_tried_with_each_seed_of_the_search(write):
     assert choose(trials, find) == {'optim_wrapper.optimizer.lr': 0.1}
 
 
+def test_options_may_change_a_type_and_arguments_of_the_new_class(write):
+    tuning = 'model.backbone.tuning'
+    options = f"'{tuning}.num_tokens': 4, '{tuning}.type': 'PromptedICA'"
+    study = load_study(write("'model.head.temperature': 0.2", options))
+    assert run_config(study.rows[1], 3).model.backbone.tuning == dict(
+        type='PromptedICA', rank=16, act='GELU', scale=1.0, num_tokens=4
+    )
+
+
 def test_a_grid_may_list_its_trials(write):
     trials = "[{'model.head.beta': [0.0]}, {'model.head.temperature': 0.1}]"
     study = load_study(write("{'optim_wrapper.optimizer.lr': [0.1, 0.2]}", trials))
@@ -110,6 +119,9 @@ def test_the_hash_of_a_config_ignores_seed_and_folders_alone(write):
         ("'model.head", "'modl.head", 'modl'),
         ('rank=2', 'rnk=2', 'rnk'),
         ("type='LoRA'", "type='LoRRA'", 'LoRRA'),
+        ("'model.head.temperature': 0.2", "'model.backbone.tuning.type': 'LoRRA'", 'LoRRA'),
+        ("'model.head.temperature': 0.2", "'model.backbone.tunning.type': 'LoRA'", 'tunning'),
+        ("'model.head.temperature': 0.2", "'model.backbone.tuning.num_tokens': 4", 'num_tokens'),
         ('[1, 2]', '[1, 2, 3]', '3'),
         ("baseline = 'frozen'", "baseline = 'DVA'", 'DVA'),
         ('[3, 5]', '[3, 3]', '3'),
@@ -152,7 +164,7 @@ def test_the_study_at_full_size_shows_every_encoder_images_of_224_pixels(data, m
     study = load_study(STUDIES / 'full_size.py')
     assert study.name == f'full_size_{"planted_050" if data == "planted" else data}'
     assert study.seeds == (0, 1, 2, 3, 4) and study.trial_seeds == (0, 1)
-    assert [len(row.trials) for row in study.rows] == [0] + [4] * 18
+    assert [len(row.trials) for row in study.rows] == [0] + [4] * 24
     assert study.baseline in {row.label for row in study.rows}
     assert ('three views' in study.baseline) == (data == 'planted')
     for row in study.rows:

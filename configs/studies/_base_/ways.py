@@ -86,8 +86,9 @@ _ways['ICA plus, all layers, rank 16'] = (
 # With the ten prompts of VPT deep beside the adapters.
 _ways['ICA plus, all layers, prompts'] = (
     {
-        _tuning: dict(type='PromptedICA', num_tokens=10),
         **_ways['ICA plus, all layers'][0],
+        f'{_tuning}.type': 'PromptedICA',
+        f'{_tuning}.num_tokens': 10,
     },
     _middle,
 )
