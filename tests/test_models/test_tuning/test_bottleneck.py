@@ -29,11 +29,12 @@ def test_ica_beside_the_mlp_equals_the_blocks_written_out(arch, images, pooling)
         arch['layer_scale_init_value'] = 0.5
     tuning = dict(type='ICA', rank=5, scale=0.3, targets=['mlp'], layers=[-1])
     encoder = build(arch, tuning, pooling)
-    host = encoder.host
+    host, branch = encoder.host, encoder.blocks[-1].adapt_mlp
+    assert branch.scale == 0.3 and branch.down.out_features == 5
     x = embedded(host, images)
     for block in encoder.blocks:
         last = block is encoder.blocks[-1]
-        x = after_mlp(block, after_attention(block, x), block.adapt_mlp if last else None)
+        x = after_mlp(block, after_attention(block, x), branch if last else None)
         assert last or not hasattr(block, 'adapt_mlp')
     tokens = host.norm(x) if isinstance(arch, str) else host.ln1(x)
     want = expected_embedding(encoder, tokens, pooling)
