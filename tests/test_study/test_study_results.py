@@ -1,11 +1,14 @@
 """What is committed: tables and pages are those of the results."""
 
+import re
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 
 from dva_mm.study import fill, markdown, read_results
 from dva_mm.study.docs import BLOCK
+from dva_mm.study.results import rows_of
 from dva_mm.study.tables import as_csv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +31,50 @@ def test_the_tables_are_written_from_the_results():
         header, lines = read_results(file)
         assert file.with_suffix('.md').read_text(encoding='utf-8') == markdown(header, lines)
         assert file.with_suffix('.csv').read_text(encoding='utf-8') == as_csv(header, lines)
+
+
+def recalls(study: str) -> dict[str, dict[int, float]]:
+    """Row -> seed -> Recall@1."""
+    header, lines = read_results(ROOT / 'results' / f'{study}.jsonl')
+    runs = rows_of(header, lines)
+    return {
+        row: {run['seed']: run['metrics']['Recall@1'] for run in runs[row]}
+        for row in runs
+        if runs[row] and 'Recall@1' in runs[row][0]['metrics']
+    }
+
+
+@pytest.mark.parametrize('page', ['README.md', 'CHANGELOG.md'])
+def test_means_and_deviations_on_other_pages_are_those_of_a_row(page: str):
+    known = set()
+    for file in (ROOT / 'results').glob('*.jsonl'):
+        for seeds in recalls(file.stem).values():
+            if len(seeds) > 1:
+                known.add(f'{mean(seeds.values()):.1f} ± {stdev(seeds.values()):.1f}')
+    found = re.findall(r'\d+\.\d ± \d+\.\d', (ROOT / page).read_text(encoding='utf-8'))
+    assert found and set(found) <= known
+
+
+def test_the_differences_at_224_px_are_those_of_the_results():
+    text = (ROOT / 'docs' / 'model_zoo.md').read_text(encoding='utf-8')
+    table = text[text.index('| | full fine-tuning | LoRA |') :].split('\n\n')[0].splitlines()
+    rivals = [cell.strip() for cell in table[0].split('|')[2:-1]]
+    assert len(rivals) == 5 and len(table) == 8
+    for line in table[2:]:
+        label, *cells = (cell.strip() for cell in line.split('|')[1:-1])
+        data, ours = re.fullmatch(r'(\w+), `(.*)`', label).groups()
+        end = ', three views' if data == 'planted' else ''
+        rows = recalls(f'full_size_{data}')
+        for rival, cell in zip(rivals, cells, strict=True):
+            way, _, where = rival.partition(',')
+            theirs = rows.get(f'{way} plus' + (f',{where}' if where else '') + end)
+            if theirs is None:
+                assert cell == 'not run'
+                continue
+            differences = [value - theirs[seed] for seed, value in rows[ours].items()]
+            spread = max(stdev(rows[ours].values()), stdev(theirs.values()))
+            said = f'{mean(differences):+.1f}'
+            assert cell == (f'**{said}**' if mean(differences) > spread else said), (label, rival)
 
 
 def test_no_result_names_a_place_on_a_machine():
