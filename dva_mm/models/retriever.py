@@ -13,10 +13,10 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from .background_swap import swap_by_samples
 from .frozen_vit import FrozenViT
 from .gather import check_labels, take_rows
 from .moving_teacher import MovingTeacher
+from .views import embed_token_views, embed_views, has_token_views
 
 
 @MODELS.register_module()
@@ -201,68 +201,24 @@ class DVARetriever(BaseModel):
             for i, sample in enumerate(data_samples)
             if self.head.uses_background and sample.get('has_background', True)
         ]
+        options = {}
         if isinstance(inputs, Tensor):
             z = self.extract_feat(inputs)
-            if 'object_patches' not in data_samples[0]:
-                if 'patch_grid' in data_samples[0]:
-                    raise ValueError(
-                        'data samples have a patch_grid but no object_patches; add them to the '
-                        'algorithm_keys of PackInputs'
-                    )
+            if not has_token_views(data_samples):
                 return self.head.loss(z, labels)
             if self._teacher is not None:
                 raise ValueError(
                     'DPTLoss momentum needs the image of each object, and TokenOPA gives its '
                     'patches alone; leave momentum out, or take OPA'
                 )
-            z_d, z_b = self._token_views(inputs, data_samples, kept)
-            return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept))
-        if len(inputs) != 3:
-            raise ValueError(
-                'DVARetriever trains on one view or on three (original, discriminative, '
-                f'background), got {len(inputs)}'
-            )
-        original, discriminative, background = inputs
-        if self.background_swap:
-            original = swap_by_samples(original, background, data_samples, self.background_swap)
-        background = take_rows(background, kept)
-        if original.shape == discriminative.shape:
-            views = torch.cat([original, discriminative, background])  # (2B + B', 3, H, W)
-            z, z_d, z_b = self.extract_feat(views).split([len(labels), len(labels), len(kept)])
-        else:  # objects of another size
-            views = torch.cat([original, background])  # (B + B', 3, H, W)
-            z, z_b = self.extract_feat(views).split([len(labels), len(kept)])
-            z_d = self.extract_feat(discriminative)
-        options = {}
-        if self._teacher is not None:
-            if self.training:
-                self._teacher.update(self)
-            options['teacher'] = self._teacher.embed(self, discriminative)
+            z_d, z_b = embed_token_views(self, inputs, data_samples, kept)
+        else:
+            z, z_d, z_b = embed_views(self, inputs, data_samples, kept)
+            if self._teacher is not None:
+                if self.training:
+                    self._teacher.update(self)
+                options['teacher'] = self._teacher.embed(self, inputs[1])
         return self.head.loss(z, labels, z_d, z_b, take_rows(labels, kept), **options)
-
-    def _token_views(
-        self, images: Tensor, samples: list[DataSample], kept: list[int]
-    ) -> tuple[Tensor, Tensor]:
-        """Embed the object's patches of all images (B, C) and the background's of some (B', C)."""
-        names = ('background_patches', 'patch_grid')
-        if lost := [name for name in names if name not in samples[0]]:
-            raise ValueError(
-                f'data samples have object_patches but no {lost}; add it to the algorithm_keys of '
-                'PackInputs, as in configs/dva_deit_tiny_folder_tokens.py'
-            )
-        sides = getattr(self.backbone, 'patch_size', None)
-        grid = sides and tuple(side // sides for side in images.shape[-2:])
-        if grid != tuple(samples[0].patch_grid):
-            raise ValueError(
-                f'TokenOPA chose among {tuple(samples[0].patch_grid)} patches, and the encoder '
-                f"{type(self.backbone).__name__} has {grid}; set its patch_size to the encoder's "
-                f'({sides}), which must be a FrozenViT'
-            )
-        patches = [sample.object_patches for sample in samples]
-        patches += [samples[i].background_patches for i in kept]
-        images = torch.cat([images, take_rows(images, kept)])  # (B + B', 3, H, W)
-        patches = torch.stack(patches).to(images.device, non_blocking=True)  # (B + B', n)
-        return self.extract_feat(images, patches=patches).split([len(samples), len(kept)])
 
 
 def _build(config: dict | None, width: Callable[[], int]) -> nn.Module | None:

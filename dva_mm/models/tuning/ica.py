@@ -244,8 +244,8 @@ class ICA(Tuning):
         """Replace each :class:`ICALinear` by a plain Linear; ValueError with an activation."""
         if 'mlp' in self.targets:
             raise ValueError(
-                "ICA with the target 'mlp' cannot be merged: a bottleneck beside the whole MLP folds "
-                "into none of its weights; train with 'fc1' and 'fc2' instead"
+                "ICA with the target 'mlp' cannot be merged: a bottleneck beside the whole MLP "
+                "folds into none of its weights; train with 'fc1' and 'fc2' instead"
             )
         for block in vit.blocks:
             for name, module in list(block.named_modules()):

@@ -41,7 +41,9 @@ def test_ica_beside_the_mlp_equals_the_blocks_written_out(arch, images, pooling)
     torch.testing.assert_close(encoder(images)[0], want, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('tuning', [dict(type='ICA', targets=['q', 'mlp']), dict(type='AdaptFormer')])
+@pytest.mark.parametrize(
+    'tuning', [dict(type='ICA', targets=['q', 'mlp']), dict(type='AdaptFormer')]
+)
 def test_the_branches_of_a_copy_are_its_own(arch, images, tuning):
     """As those of an average that EMAHook keeps beside the model."""
     encoder = build(arch, tuning)
