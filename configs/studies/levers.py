@@ -9,7 +9,8 @@ _ica = {**_ways['ICA plus'][0], **_base_._boxes, _lr: 2e-3}
 _full = {**_ways['full fine-tuning'][0], **_base_._boxes, _lr: 1e-4}
 _opa, _pack = (f'train_dataloader.dataset.pipeline.{step}' for step in _base_._opa_and_pack)
 # A value that is itself a list stands in a list: a grid tries each of a list's values.
-_swap = {'model.background_swap': 0.5, f'{_pack}.algorithm_keys': [('has_background', 'box')]}
+_with_box = {f'{_pack}.algorithm_keys': [('has_background', 'box')]}
+_swap = {'model.background_swap': 0.5, **_with_box}
 _steps = [dict(type='ResizeAntialiased', scale=(96, 96)), dict(type='RandomCropFlip', size=96)]
 _small = {f'{_opa}.discriminative': [_steps], 'model.backbone.dynamic_img_size': True}
 _class_token = {'model.backbone.pooling': 'cls', 'model.neck': None}
@@ -24,6 +25,7 @@ def _levers(embedding):
         {f'{_opa}.scale': [(1.0, 1.6)], f'{_opa}.shift': 0.1},
         _small,
         {'model.head.dpt.momentum': 0.99},
+        {'model.head.dpt.patches': 1.0, **_with_box},
     ]
 
 

@@ -60,10 +60,14 @@ class DPTLoss(nn.Module):
         temperature: T of 'kl', on top of the proxy loss's own temperature. Defaults to 1.0.
         momentum: Of a :class:`MovingTeacher`, which embeds the object's view once more; such as
             0.99. Defaults to None: the teacher is the model itself.
+        patches: Weight, beside that of the embeddings, of :func:`dpt_cosine` between the mean of
+            the original view's patch tokens inside of the object's box and that of all patch
+            tokens of the object's view, by the model itself. Needs FrozenViT, OPA and ``box``
+            among the algorithm_keys of PackInputs. A choice of this project. Defaults to 0.0.
 
     Raises:
-        ValueError: if ``mode`` is unknown, ``temperature`` is not positive or ``momentum`` is not
-            in [0, 1).
+        ValueError: if ``mode`` is unknown, ``temperature`` is not positive, ``momentum`` is not
+            in [0, 1) or ``patches`` is negative.
 
     >>> import torch
     >>> z, logits = torch.eye(2), torch.eye(2)
@@ -72,14 +76,21 @@ class DPTLoss(nn.Module):
     """
 
     def __init__(
-        self, mode: str = 'kl', temperature: float = 1.0, momentum: float | None = None
+        self,
+        mode: str = 'kl',
+        temperature: float = 1.0,
+        momentum: float | None = None,
+        patches: float = 0.0,
     ) -> None:
         super().__init__()
         if mode not in ('kl', 'l2', 'cosine'):
             raise ValueError(f"DPTLoss mode must be 'kl', 'l2' or 'cosine', got {mode!r}")
         if temperature <= 0:
             raise ValueError(f'DPTLoss temperature must be positive, got {temperature}')
+        if not patches >= 0:
+            raise ValueError(f'DPTLoss patches is a weight of at least 0, got {patches!r}')
         self.mode, self.temperature = mode, temperature
+        self.patches = patches
         self.teacher = None if momentum is None else MovingTeacher(momentum)
 
     def forward(

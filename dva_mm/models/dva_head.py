@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from .dpt_loss import dpt_cosine
 from .gather import gather_views
 from .sampled_softmax import sample_classes
 
@@ -112,6 +113,7 @@ class DVAHead(BaseModule):
         background: Tensor | None = None,
         background_labels: Tensor | None = None,
         teacher: Tensor | None = None,
+        regions: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The loss terms of one batch.
 
@@ -123,10 +125,13 @@ class DVAHead(BaseModule):
             background_labels: Classes of those images, (B',); used with background='class'.
             teacher: Embeddings (B, C) of the discriminative views by the teacher of DPT; None (the
                 default) takes z_d.
+            regions: Means of patch tokens (B'', C), of the objects in original views and of
+                discriminative views, for the ``patches`` of :class:`DPTLoss`, or None. Their
+                distance is a mean over the images of this process.
 
         Returns:
             ``loss_proxy`` and, with the views, ``loss_discriminative``, ``loss_dpt`` (already
-            times beta) and ``loss_background``; scalars.
+            times beta), ``loss_background`` and, of regions, ``loss_dpt_patches``; scalars.
 
         Raises:
             ValueError: if a label is negative or not below ``num_classes``.
@@ -159,6 +164,11 @@ class DVAHead(BaseModule):
                     if teacher is not None:
                         z_t, logits_t = teacher, self.logits(teacher, proxies)
                     losses['loss_dpt'] = self.beta * self.dpt(unit[0], z_t, logits[0], logits_t)
+            if regions is not None and self.beta > 0:
+                student, in_object = (region.float() for region in regions)
+                some = len(student) > 0
+                distance = dpt_cosine(student, in_object) if some else student.sum()
+                losses['loss_dpt_patches'] = self.beta * self.dpt.patches * distance
             if with_background:
                 # The mean over no image is NaN; the term is zero instead.
                 some = len(logits[-1]) > 0

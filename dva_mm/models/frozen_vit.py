@@ -230,17 +230,24 @@ class FrozenViT(BaseBackbone):
             module.train(mode)
         return self
 
-    def forward(self, x: Tensor, patches: Tensor | None = None) -> tuple[Tensor]:
+    def forward(
+        self, x: Tensor, patches: Tensor | None = None, regions: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Embed images.
 
         Args:
             x: (B, 3, H, W).
             patches: Places of the patch tokens that each image's sequence keeps, (B, n) int64,
                 with the position embeddings that they have. Defaults to None: all.
+            regions: 1 for patch tokens of one region of each image and 0 for the others, (B, P);
+                their means (B, embed_dims of the host) are a second output. Defaults to None.
 
         Raises:
             ValueError: if ``patches`` are given and the host has RoPE.
         """
         with nullcontext() if patches is None else self._vit.keep_patches(patches):
             tokens = self._vit.tokens(x)  # (B, N, C)
-        return (self._vit.pool(tokens, self.pooling, self.num_prompts),)
+        embedding = self._vit.pool(tokens, self.pooling, self.num_prompts)
+        if regions is None:
+            return (embedding,)
+        return embedding, self._vit.region_means(tokens, regions, self.num_prompts)

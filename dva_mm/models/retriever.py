@@ -16,7 +16,7 @@ from torch import Tensor
 from .frozen_vit import FrozenViT
 from .gather import check_labels, take_rows
 from .moving_teacher import MovingTeacher
-from .views import embed_token_views, embed_views, has_token_views
+from .views import embed_token_views, embed_views, embed_views_and_regions, has_token_views
 
 
 @MODELS.register_module()
@@ -84,6 +84,10 @@ class DVARetriever(BaseModel):
     def _teacher(self) -> MovingTeacher | None:
         return getattr(getattr(self.head, 'dpt', None), 'teacher', None)
 
+    @property
+    def _dpt_of_patches(self) -> bool:
+        return getattr(getattr(self.head, 'dpt', None), 'patches', 0) > 0
+
     def _width(self) -> int:
         if isinstance(self.backbone, FrozenViT):
             return self.backbone.embed_dims
@@ -114,7 +118,8 @@ class DVARetriever(BaseModel):
         Args:
             stage: 'backbone' gives the encoder's output tuple, 'neck' the embeddings (B, C) after
                 the neck, if any, of any length. Defaults to 'neck'.
-            **options: For the encoder's forward, such as ``patches`` of FrozenViT.
+            **options: For the encoder's forward, such as ``patches`` of FrozenViT; with its
+                ``regions`` the result is a pair, embeddings and the regions' means.
 
         Raises:
             ValueError: if ``stage`` is neither, or an image's embedding is no vector.
@@ -126,6 +131,8 @@ class DVARetriever(BaseModel):
             features = self.backbone(inputs, **options)
             if stage == 'backbone':
                 return features
+            if 'regions' in options:
+                features, means = features[:-1], features[-1]
             if self.neck is not None:
                 features = self.neck(features)
         embeddings = features[-1] if isinstance(features, list | tuple) else features
@@ -135,7 +142,7 @@ class DVARetriever(BaseModel):
                 "but an embedding is (B, C); set model.neck=dict(type='GlobalAveragePooling') for "
                 'feature maps'
             )
-        return embeddings
+        return (embeddings, means) if 'regions' in options else embeddings
 
     def forward(
         self,
@@ -206,14 +213,18 @@ class DVARetriever(BaseModel):
             z = self.extract_feat(inputs)
             if not has_token_views(data_samples):
                 return self.head.loss(z, labels)
-            if self._teacher is not None:
+            if self._teacher is not None or self._dpt_of_patches:
                 raise ValueError(
-                    'DPTLoss momentum needs the image of each object, and TokenOPA gives its '
-                    'patches alone; leave momentum out, or take OPA'
+                    'DPTLoss momentum and patches need the image of each object, and TokenOPA '
+                    'gives its patches alone; leave them out, or take OPA'
                 )
             z_d, z_b = embed_token_views(self, inputs, data_samples, kept)
         else:
-            z, z_d, z_b = embed_views(self, inputs, data_samples, kept)
+            views = (self, inputs, data_samples, kept)
+            if self._dpt_of_patches:
+                z, z_d, z_b, options['regions'] = embed_views_and_regions(*views)
+            else:
+                z, z_d, z_b = embed_views(*views)
             if self._teacher is not None:
                 if self.training:
                     self._teacher.update(self)

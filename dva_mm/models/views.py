@@ -24,20 +24,65 @@ def embed_views(
     Raises:
         ValueError: There are not three views.
     """
-    if len(views) != 3:
-        raise ValueError(
-            'DVARetriever trains on one view or on three (original, discriminative, background), '
-            f'got {len(views)}'
-        )
-    original, discriminative, background = views
-    if model.background_swap:
-        original = swap_by_samples(original, background, samples, model.background_swap)
-    background = take_rows(background, kept)
+    original, discriminative, background = _prepare(model, views, samples, kept)
     if original.shape == discriminative.shape:
         images = torch.cat([original, discriminative, background])  # (2B + B', 3, H, W)
         return model.extract_feat(images).split([len(samples), len(samples), len(kept)])
     z, z_b = model.extract_feat(torch.cat([original, background])).split([len(samples), len(kept)])
     return z, model.extract_feat(discriminative), z_b
+
+
+def embed_views_and_regions(
+    model: nn.Module, views: Sequence[Tensor], samples: list[DataSample], kept: list[int]
+) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """As :func:`embed_views`, and means of patch tokens (B'', C) of the B'' objects in sight.
+
+    The last are those of each original view's patches inside of the object's box, and of all
+    patches of its discriminative view.
+
+    Raises:
+        ValueError: As :func:`embed_views`; the samples have no ``box``, or the encoder is no
+            FrozenViT.
+    """
+    side = getattr(model.backbone, 'patch_size', None)
+    if 'box' not in samples[0] or side is None:
+        raise ValueError(
+            "DPTLoss patches needs 'box' among the algorithm_keys of PackInputs and a FrozenViT, "
+            f'got {samples[0].all_keys()} and {type(model.backbone).__name__}'
+        )
+    original, discriminative, background = _prepare(model, views, samples, kept)
+    images = torch.cat([original, background])  # (B + B', 3, H, W)
+    boxes = [None if sample.box is None else tuple(sample.box) for sample in samples]
+    inside = patches_inside(boxes, original.shape[-2:], side)  # (B, P)
+    in_sight = inside.any(dim=1).nonzero()[:, 0].tolist()
+    regions = torch.cat([inside, inside.new_zeros(len(kept), inside.shape[1])])
+    embeddings, means = model.extract_feat(images, regions=regions.to(images, non_blocking=True))
+    z, z_b = embeddings.split([len(samples), len(kept)])
+    count = patches_inside([], discriminative.shape[-2:], side).shape[1]
+    z_d, teacher = model.extract_feat(
+        discriminative, regions=discriminative.new_ones(len(samples), count)
+    )
+    return z, z_d, z_b, (take_rows(means, in_sight), take_rows(teacher, in_sight))
+
+
+def patches_inside(
+    boxes: Sequence[Sequence[float] | None], shape: Sequence[int], side: int
+) -> Tensor:
+    """Which patches' centres lie in a box: (B, P) bool, row by row; of no box none.
+
+    Args:
+        boxes: The box of each image, xyxy in pixels, or None.
+        shape: Height and width of the images in pixels.
+        side: Of a patch in pixels.
+
+    >>> patches_inside([(0, 0, 16, 32), None], (32, 32), 16).int().tolist()
+    [[1, 0, 1, 0], [0, 0, 0, 0]]
+    """
+    corners = torch.tensor([box or (0.0,) * 4 for box in boxes]).reshape(-1, 4, 1)
+    x1, y1, x2, y2 = corners.unbind(1)
+    rows, columns = (side * (torch.arange(length // side) + 0.5) for length in shape)
+    inside_y, inside_x = (rows >= y1) & (rows < y2), (columns >= x1) & (columns < x2)
+    return (inside_y[:, :, None] & inside_x[:, None]).flatten(1)
 
 
 def has_token_views(samples: list[DataSample]) -> bool:
@@ -84,3 +129,18 @@ def embed_token_views(
     images = torch.cat([images, take_rows(images, kept)])  # (B + B', 3, H, W)
     patches = torch.stack(patches).to(images.device, non_blocking=True)  # (B + B', n)
     return model.extract_feat(images, patches=patches).split([len(samples), len(kept)])
+
+
+def _prepare(
+    model: nn.Module, views: Sequence[Tensor], samples: list[DataSample], kept: list[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The views to embed: objects pasted on other backgrounds, background views dropped."""
+    if len(views) != 3:
+        raise ValueError(
+            'DVARetriever trains on one view or on three (original, discriminative, background), '
+            f'got {len(views)}'
+        )
+    original, discriminative, background = views
+    if model.background_swap:
+        original = swap_by_samples(original, background, samples, model.background_swap)
+    return original, discriminative, take_rows(background, kept)
