@@ -43,6 +43,9 @@ def samples():
 def test_patches_are_inside_by_their_centres():
     got = patches_inside(BOXES, (32, 32), 16)
     assert [row.nonzero()[:, 0].tolist() for row in got] == INSIDE
+    edges = [(7, 7, 9, 9), (8, 0, 24, 32), (8.1, 0, 24.1, 32)]  # centres lie at 8 and 24
+    got = patches_inside(edges, (32, 32), 16)
+    assert [row.nonzero()[:, 0].tolist() for row in got] == [[0], [0, 2], [1, 3]]
     x1, y1, x2, y2 = box = (5.0, 11.0, 31.0, 30.0)
     want = [
         x1 <= 8 * column + 4 < x2 and y1 <= 8 * row + 4 < y2
