@@ -29,5 +29,6 @@ _warm_rates = {
     'LoRA plus': 4e-3,
     'VPT deep plus': 4e-3,
     'AdaptFormer plus': 4e-3,
+    'ICA plus, MLP': 1e-3,
     'ICA plus, all layers': 1e-3,
 }
