@@ -12,11 +12,15 @@ _sets = {
     'planted': {'data_root': '{{$PLANTED:data/planted}}', 'reader': 'csv'},
 }
 _halfway = {'default_hooks.interpolation': dict(type='InterpolationHook', share=0.5)}
-tests = {**_sets, **{f'{name} halfway': {**_sets[name], **_halfway} for name in _sets}}
+_tests = {**_sets, **{f'{name} halfway': {**_sets[name], **_halfway} for name in _sets}}
 rows = {
-    'frozen': dict(config=_base_._one, frozen=True),
+    'frozen': dict(config=_base_._one, frozen=True, tests=_tests),
     **{
-        way: dict(config=_base_._one, options={**_base_._ways[way][0], _base_._lr: rate})
+        way: dict(
+            config=_base_._one,
+            options={**_base_._ways[way][0], _base_._lr: rate},
+            tests=_tests,
+        )
         for way, rate in _base_._rates.items()
     },
     **{
@@ -27,10 +31,10 @@ rows = {
                 _base_._lr: rate,
                 'param_scheduler': _base_._warm_up,
             },
-            tests=_sets if way == 'VPT deep plus' else tests,
+            tests=_sets if way == 'VPT deep plus' else _tests,
         )
         for way, rate in _base_._warm_rates.items()
     },
 }
-metrics = [f'{test}/Recall@1' for test in tests]
+metrics = [f'{test}/Recall@1' for test in _tests]
 baseline = 'full fine-tuning'

@@ -181,3 +181,11 @@ def test_the_study_at_full_size_shows_every_encoder_images_of_224_pixels(data, m
         first = opa[0].resize[0] if opa else train.pipeline[1]
         assert first.scale == (256, 256)
         assert ('boxes' in train) == bool(opa and data == 'planted')
+
+
+def test_prompts_are_not_tested_halfway_to_them(monkeypatch):
+    monkeypatch.setenv('DATA', 'flowers')
+    for row in load_study(STUDIES / 'kept.py').rows:
+        prompted = 'VPT' in row.label
+        assert len(row.tests) == (3 if prompted else 6)
+        assert any('halfway' in name for name in row.tests) != prompted
