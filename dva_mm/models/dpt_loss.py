@@ -4,6 +4,8 @@ That it is a distillation is the paper's, https://arxiv.org/abs/2506.16273; the 
 choices of this project (see docs/method.md). No gradient reaches the teacher.
 """
 
+import math
+
 import torch.nn as nn
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
@@ -60,14 +62,15 @@ class DPTLoss(nn.Module):
         temperature: T of 'kl', on top of the proxy loss's own temperature. Defaults to 1.0.
         momentum: Of a :class:`MovingTeacher`, which embeds the object's view once more; such as
             0.99. Defaults to None: the teacher is the model itself.
-        patches: Weight, beside that of the embeddings, of :func:`dpt_cosine` between the mean of
-            the original view's patch tokens inside of the object's box and that of all patch
-            tokens of the object's view, by the model itself. Needs FrozenViT, OPA and ``box``
-            among the algorithm_keys of PackInputs. A choice of this project. Defaults to 0.0.
+        patches: Weight w of a second term, ``w · dpt_cosine`` between the mean of the original
+            view's patch tokens inside of the object's box and that of all patch tokens of the
+            object's view, both by the model itself. Needs FrozenViT, OPA whose pipeline of the
+            original view moves boxes (RandomCropFlip does), and ``box`` among the algorithm_keys
+            of PackInputs. A choice of this project. Defaults to 0.0, without it.
 
     Raises:
         ValueError: if ``mode`` is unknown, ``temperature`` is not positive, ``momentum`` is not
-            in [0, 1) or ``patches`` is negative.
+            in [0, 1) or ``patches`` is no finite number of at least 0.
 
     >>> import torch
     >>> z, logits = torch.eye(2), torch.eye(2)
@@ -87,7 +90,7 @@ class DPTLoss(nn.Module):
             raise ValueError(f"DPTLoss mode must be 'kl', 'l2' or 'cosine', got {mode!r}")
         if temperature <= 0:
             raise ValueError(f'DPTLoss temperature must be positive, got {temperature}')
-        if not patches >= 0:
+        if not isinstance(patches, int | float) or not 0 <= patches < math.inf:
             raise ValueError(f'DPTLoss patches is a weight of at least 0, got {patches!r}')
         self.mode, self.temperature = mode, temperature
         self.patches = patches
@@ -100,3 +103,9 @@ class DPTLoss(nn.Module):
         if self.mode == 'kl':
             return dpt_kl(student_logits, teacher_logits, self.temperature)
         return (dpt_l2 if self.mode == 'l2' else dpt_cosine)(student, teacher)
+
+    def of_patches(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The second term, of means of patch tokens (B, C) -> scalar; zero for no image."""
+        if not len(student):
+            return student.sum()
+        return self.patches * dpt_cosine(student, teacher)

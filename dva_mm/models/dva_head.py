@@ -9,7 +9,6 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from .dpt_loss import dpt_cosine
 from .gather import gather_views
 from .sampled_softmax import sample_classes
 
@@ -125,9 +124,9 @@ class DVAHead(BaseModule):
             background_labels: Classes of those images, (B',); used with background='class'.
             teacher: Embeddings (B, C) of the discriminative views by the teacher of DPT; None (the
                 default) takes z_d.
-            regions: Means of patch tokens (B'', C), of the objects in original views and of
-                discriminative views, for the ``patches`` of :class:`DPTLoss`, or None. Their
-                distance is a mean over the images of this process.
+            regions: Means of patch tokens (B'', C'), of the objects in original views and of
+                discriminative views, for :meth:`DPTLoss.of_patches`; None (the default) leaves
+                that term out.
 
         Returns:
             ``loss_proxy`` and, with the views, ``loss_discriminative``, ``loss_dpt`` (already
@@ -164,11 +163,10 @@ class DVAHead(BaseModule):
                     if teacher is not None:
                         z_t, logits_t = teacher, self.logits(teacher, proxies)
                     losses['loss_dpt'] = self.beta * self.dpt(unit[0], z_t, logits[0], logits_t)
-            if regions is not None and self.beta > 0:
-                student, in_object = (region.float() for region in regions)
-                some = len(student) > 0
-                distance = dpt_cosine(student, in_object) if some else student.sum()
-                losses['loss_dpt_patches'] = self.beta * self.dpt.patches * distance
+            if regions is not None:
+                places = [labels.new_zeros(len(region)) for region in regions]  # no labels
+                regions, _ = gather_views([region.float() for region in regions], places)
+                losses['loss_dpt_patches'] = self.beta * self.dpt.of_patches(*regions)
             if with_background:
                 # The mean over no image is NaN; the term is zero instead.
                 some = len(logits[-1]) > 0

@@ -88,16 +88,17 @@ class PlainViT:
         return self.attention_pool(torch.cat((prefix, patches), dim=1))
 
     def region_means(self, tokens: Tensor, regions: Tensor, num_prompts: int = 0) -> Tensor:
-        """Means of some patch tokens after the final norm: (B, N, C), (B, P) -> (B, C).
+        """Means of some patch tokens, as 'avg' pools all of them: (B, N, C), (B, P) -> (B, C).
 
         Args:
             tokens: Prefix tokens, prompts, P patch tokens.
-            regions: 1 for each patch that counts, 0 for the others. Of none the mean is zero.
+            regions: 1 for each patch that counts, 0 for the others. What none of them give has no
+                meaning.
             num_prompts: Number of prompts. Defaults to 0.
         """
         patches = tokens[:, self.num_prefix_tokens + num_prompts :]
         weights = regions / regions.sum(dim=1, keepdim=True).clamp(min=1)
-        return (weights.to(patches)[:, None] @ patches)[:, 0]
+        return self.pooled_norm((weights.to(patches)[:, None] @ patches)[:, 0])
 
 
 def check_img_size(img_size: int | Sequence[int]) -> int | tuple[int, int]:

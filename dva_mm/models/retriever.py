@@ -131,7 +131,8 @@ class DVARetriever(BaseModel):
             features = self.backbone(inputs, **options)
             if stage == 'backbone':
                 return features
-            if 'regions' in options:
+            with_regions = options.get('regions') is not None
+            if with_regions:
                 features, means = features[:-1], features[-1]
             if self.neck is not None:
                 features = self.neck(features)
@@ -142,7 +143,7 @@ class DVARetriever(BaseModel):
                 "but an embedding is (B, C); set model.neck=dict(type='GlobalAveragePooling') for "
                 'feature maps'
             )
-        return (embeddings, means) if 'regions' in options else embeddings
+        return (embeddings, means) if with_regions else embeddings
 
     def forward(
         self,

@@ -7,6 +7,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from .background_swap import swap_by_samples
+from .frozen_vit import FrozenViT
 from .gather import take_rows
 
 
@@ -44,12 +45,14 @@ def embed_views_and_regions(
         ValueError: As :func:`embed_views`; the samples have no ``box``, or the encoder is no
             FrozenViT.
     """
-    side = getattr(model.backbone, 'patch_size', None)
-    if 'box' not in samples[0] or side is None:
+    if not isinstance(model.backbone, FrozenViT):
+        raise ValueError(f'DPTLoss patches needs FrozenViT, got {type(model.backbone).__name__}')
+    if 'box' not in samples[0]:
         raise ValueError(
-            "DPTLoss patches needs 'box' among the algorithm_keys of PackInputs and a FrozenViT, "
-            f'got {samples[0].all_keys()} and {type(model.backbone).__name__}'
+            "DPTLoss patches needs 'box' in the data samples; add it to the algorithm_keys of "
+            'PackInputs'
         )
+    side = model.backbone.patch_size
     original, discriminative, background = _prepare(model, views, samples, kept)
     images = torch.cat([original, background])  # (B + B', 3, H, W)
     boxes = [None if sample.box is None else tuple(sample.box) for sample in samples]

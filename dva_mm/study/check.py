@@ -48,7 +48,8 @@ def check_labels(path: Path) -> None:
 def check_options(cfg: Config, options: Mapping, place: str) -> None:
     """Raise ValueError if an option names no field of the config and no argument of its classes.
 
-    Where an option changes a ``type``, the others are those of the new class.
+    Where an option changes a class, by ``NAME.type`` or by a dict, the others are those of the new
+    one.
 
     Args:
         cfg: Config that the options would change.
@@ -62,16 +63,48 @@ def check_options(cfg: Config, options: Mapping, place: str) -> None:
         ...
     ValueError: x.py: model.head.bta: DVAHead has no 'bta'; did you mean 'beta'?
     """
-    types = {name: value for name, value in options.items() if name.endswith('.type')}
+    cfg = copy.deepcopy(cfg)
+    dicts = {n: v for n, v in options.items() if isinstance(v, dict) and 'type' in v}
+    types = {n: v for n, v in options.items() if n.endswith('.type')}
+    for changed in (dicts, types):
+        for name, value in changed.items():
+            _check_option(cfg, name, value, place)
+        old = {name: _find(cfg, name) for name in types}
+        try:
+            cfg.merge_from_dict(copy.deepcopy(changed))
+        except TypeError as error:
+            raise ValueError(f'{place}: {error}') from error
     for name, value in types.items():
-        _check_option(cfg, name, value, place)
-        if _class(value) is None:
-            raise ValueError(f'{place}: {name}: no class {value!r} is registered')
-    if types:
-        cfg = copy.deepcopy(cfg)
-        cfg.merge_from_dict(types)
+        _check_type(name, old[name], value, _find(cfg, name.removesuffix('.type')), place)
     for name, value in options.items():
         _check_option(cfg, name, value, place)
+
+
+def _check_type(name: str, old: object, new: object, node: ConfigDict, place: str) -> None:
+    """Whether a new class can take the arguments that the config has for the old one."""
+    if _class(new) is None:
+        if old is not None and _class(old) is None:
+            return  # of no registry of ours, such as a loss of PML
+        raise ValueError(f'{place}: {name}: no class {new!r} is registered')
+    taken = _arguments(new)
+    lost = [] if taken is None else [key for key in node if key not in {'type', *taken}]
+    if lost:
+        parent = name.removesuffix('.type')
+        raise ValueError(
+            f'{place}: {name}: {new} has no {lost}, which the config has for {old}; replace the '
+            f'whole, {{{parent!r}: dict(_delete_=True, type={new!r}, ...)}}'
+        )
+
+
+def _find(cfg: Config, name: str) -> object:
+    """What stands at a dotted name, or None."""
+    node: object = cfg
+    for part in name.split('.'):
+        if isinstance(node, list | tuple) and part.isdecimal() and int(part) < len(node):
+            node = node[int(part)]
+        else:
+            node = node.get(part) if isinstance(node, Config | ConfigDict) else None
+    return node
 
 
 def _check_option(cfg: Config, name: str, value: object, place: str) -> None:

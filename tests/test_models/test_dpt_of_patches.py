@@ -102,12 +102,38 @@ def test_no_gradient_reaches_the_object(views, samples):
     assert views[1].grad is None or not views[1].grad.any()
 
 
+def test_regions_of_none_change_nothing(views):
+    model = build()
+    assert torch.equal(model.extract_feat(views[0], regions=None), model.extract_feat(views[0]))
+
+
 def test_without_an_object_in_sight_the_term_is_zero(views, samples):
     for sample in samples:
         sample.set_field(None, 'box')
     losses = build()(views, samples, mode='loss')
     assert losses['loss_dpt_patches'].item() == 0
     sum(losses.values()).backward()
+
+
+def test_objects_on_other_backgrounds_teach_and_learn(views, samples):
+    model = build(background='none')
+    plain = model(views, samples, mode='loss')['loss_dpt_patches']
+    model.background_swap = 1.0
+    other = model(views, samples, mode='loss')['loss_dpt_patches']
+    assert other != plain
+
+
+def test_the_term_is_in_float32_under_autocast(views, samples):
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = build()(views, samples, mode='loss')
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+
+
+def test_an_encoder_that_norms_its_mean_norms_that_of_a_region():
+    encoder = FrozenViT('test_vit2', False, 32, 'avg', tuning=None).eval()
+    images = torch.randn(2, 3, 32, 32)
+    embedding, means = encoder(images, regions=torch.ones(2, 4))
+    torch.testing.assert_close(means, embedding)
 
 
 def test_a_neck_takes_the_embedding_alone(views, samples):
@@ -117,10 +143,15 @@ def test_a_neck_takes_the_embedding_alone(views, samples):
 
 
 def test_what_it_needs_is_named(views, samples):
-    with pytest.raises(ValueError, match='patches is a weight of at least 0, got -1'):
-        DPTLoss(patches=-1)
+    for bad in (-1, float('inf'), '1', None):
+        with pytest.raises(ValueError, match=f'patches is a weight of at least 0, got {bad!r}'):
+            DPTLoss(patches=bad)
     bare = [DataSample().set_gt_label(0) for _ in range(4)]
-    with pytest.raises(ValueError, match="needs 'box' among the algorithm_keys"):
+    with pytest.raises(ValueError, match='needs FrozenViT, got ResNet'):
+        model = build(neck=dict(type='GlobalAveragePooling'))
+        model.backbone = MODELS.build(dict(type='ResNet', depth=18))
+        model(views, samples, mode='loss')
+    with pytest.raises(ValueError, match="needs 'box' in the data samples"):
         build()(views, bare, mode='loss')
     for sample in bare:
         sample.set_field(torch.tensor([0]), 'object_patches')

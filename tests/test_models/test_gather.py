@@ -21,6 +21,7 @@ HEADS = dict(
     dva_class=dict(
         type='DVAHead', temperature=0.3, background='class', dpt=dict(type='DPTLoss', mode='l2')
     ),
+    dva_patches=dict(type='DVAHead', temperature=0.3, dpt=dict(patches=0.5)),
     dva_sampled=dict(type='DVAHead', temperature=0.3, num_classes=20, sample_rate=0.4),
     proxy=dict(type='MetricLearningHead', loss=dict(type='ProxyAnchorLoss')),
     pair=dict(
@@ -46,7 +47,9 @@ class Model(nn.Module):
     def forward(self, views: list[Tensor], labels: Tensor, kept: Tensor) -> dict[str, Tensor]:
         original, objects, background = views
         z, z_d, z_b = (self.encoder(view) for view in (original, objects, background[kept]))
-        return self.head.loss(z, labels, z_d, z_b, labels[kept])
+        of_patches = getattr(getattr(self.head, 'dpt', None), 'patches', 0)
+        options = dict(regions=(z[kept], z_d[kept])) if of_patches else {}
+        return self.head.loss(z, labels, z_d, z_b, labels[kept], **options)
 
 
 def whole_batches() -> list[tuple[list[Tensor], Tensor, Tensor]]:

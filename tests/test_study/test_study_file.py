@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from dva_mm.study import load_study
+from dva_mm.study.check import check_options
 from dva_mm.study.command import main
 from dva_mm.study.identity import config_hash, portable
 from dva_mm.study.matrix import final_runs, run_config, trial_runs
@@ -86,6 +88,38 @@ def test_options_may_change_a_type_and_arguments_of_the_new_class(write):
     assert run_config(study.rows[1], 3).model.backbone.tuning == dict(
         type='PromptedICA', rank=16, act='GELU', scale=1.0, num_tokens=4
     )
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        "'train_dataloader.collate_fn.type': 'pseudo_collate'",
+        "'model.backbone.tuning': dict(_delete_=True, type='LoRA'), "
+        "'model.backbone.tuning.alpha': 3",
+        "'model.head': dict(_delete_=True, type='MetricLearningHead', num_classes=None, "
+        "loss=dict(type='SupConLoss')), 'model.head.loss.type': 'ContrastiveLoss'",
+    ],
+)
+def test_options_may_name_what_other_libraries_have(write, options: str):
+    load_study(write("'model.head.temperature': 0.2", options))
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        ("'model.backbone.tuning.type': 'LoRA'", r"no \['act', 'scale'\].* for ICA.*_delete_"),
+        ("'model.head.dpt.type': 'DPTLos'", 'DPTLos'),
+    ],
+)
+def test_a_new_type_that_cannot_be_is_refused(write, options: str, said: str):
+    with pytest.raises(ValueError, match=said):
+        load_study(write("'model.head.temperature': 0.2", options))
+
+
+def test_a_type_of_none_is_refused_with_its_place():
+    cfg = Config(dict(model=dict(neck=None)))
+    with pytest.raises(ValueError, match=r"^row 'a': .*neck"):
+        check_options(cfg, {'model.neck.type': 'LinearNeck'}, "row 'a'")
 
 
 def test_a_grid_may_list_its_trials(write):

@@ -1,4 +1,6 @@
-"""A bottleneck beside the MLP of a block."""
+"""A bottleneck beside a part of a block, such as its MLP."""
+
+import math
 
 import torch.nn as nn
 from torch import Tensor
@@ -43,7 +45,7 @@ class Bottleneck(nn.Module):
 
     def reset(self) -> None:
         """Back to the start: down-projection Kaiming uniform, all else zero."""
-        self.down.reset_parameters()
+        nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
         for parameter in (self.down.bias, self.up.weight, self.up.bias):
             if parameter is not None:
                 nn.init.zeros_(parameter)

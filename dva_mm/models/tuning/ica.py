@@ -172,7 +172,7 @@ class ICA(Tuning):
         layers: Indices of the blocks to adapt, negative ones from the end. Defaults to None: all.
         targets: Which of 'q', 'k' and 'v', of the attention's output projection, 'proj', of the
             MLP's two layers, 'fc1' and 'fc2', and of the MLP as a whole, 'mlp', get a bottleneck.
-            That of 'mlp' is AdaptFormer's. Defaults to ('q', 'k').
+            That of 'mlp' lies where AdaptFormer has its own. Defaults to ('q', 'k').
 
     Raises:
         ValueError: if an option is out of its range, an index names no block of the ViT, or a
@@ -198,7 +198,7 @@ class ICA(Tuning):
         self.options = dict(rank=rank, act=act, scale=float(scale))
 
     def apply(self, vit: PlainViT) -> list[ICALinear | Bottleneck]:
-        """Replace the Linears; return what trains, in the order of the blocks."""
+        """Replace the Linears; return what trains: of all blocks, then beside their MLPs."""
         count = len(vit.blocks)
         chosen = range(count) if self.layers is None else self.layers
         if bad := [i for i in chosen if not -count <= i < count]:
@@ -223,10 +223,10 @@ class ICA(Tuning):
 
     def _find(self, block: nn.Module, vit: str) -> dict[str, list[str] | None]:
         """Names of the block's layers to replace -> what of each is adapted."""
-        of_qkv = [target for target in self.targets if target in 'qkv']
+        of_qkv = [target for target in self.targets if target in ('q', 'k', 'v')]
         found: dict[str, list[str] | None] = {'attn.qkv': of_qkv} if of_qkv else {}
         linears = [name for name, module in block.named_modules() if isinstance(module, nn.Linear)]
-        for target in filter(_LAYERS.get, self.targets):
+        for target in (target for target in self.targets if target in _LAYERS):
             names = [name for name in _LAYERS[target] if name in linears]
             if not names:
                 raise ValueError(

@@ -28,7 +28,7 @@ class PromptedICA(ICA):
         act: Of the bottlenecks, as of :class:`ICA`. Defaults to 'GELU'.
         scale: Of the bottlenecks, as of :class:`ICA`. Defaults to 1.0.
         layers: Blocks with bottlenecks, as of :class:`ICA`. Defaults to None, all.
-        targets: Linears with bottlenecks, as of :class:`ICA`. Defaults to ``('q', 'k')``.
+        targets: What gets bottlenecks, as of :class:`ICA`. Defaults to ``('q', 'k')``.
 
     Raises:
         ValueError: As of :class:`ICA` and :class:`VPTDeep`.
