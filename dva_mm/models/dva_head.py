@@ -43,10 +43,6 @@ class DVAHead(BaseModule):
             random others, see :func:`sample_classes`; an extra proxy is always among them. All
             terms use the same. Of the other proxies the gradient is zero, though Adam's moments
             still move them. For 100,000 classes and more. Defaults to 1.0, all classes.
-        pairs: Config of a :class:`MetricLearningHead`, the default type, whose loss is added: of
-            original and discriminative views together, most of use with batches of a few images
-            of each of their classes (MPerClassSampler). A choice of this project. Defaults to
-            None.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -68,7 +64,6 @@ class DVAHead(BaseModule):
         dpt: dict | None = dict(type='DPTLoss'),
         label_smoothing: float = 0.0,
         sample_rate: float = 1.0,
-        pairs: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -96,9 +91,6 @@ class DVAHead(BaseModule):
         self.label_smoothing = label_smoothing
         self.sample_rate = sample_rate
         self.dpt = MODELS.build({'type': 'DPTLoss', **dpt}) if beta > 0 else None
-        sizes = dict(num_classes=num_classes, in_channels=in_channels)
-        bench = {'type': 'MetricLearningHead', **sizes, **(pairs or {})}
-        self.pairs = None if pairs is None else MODELS.build(bench)
         count = num_classes + (background == 'proxy')
         self.proxies = nn.Parameter(torch.empty(count, in_channels))
         # Unit length on average, so that one learning rate turns proxies of any width alike.
@@ -138,15 +130,11 @@ class DVAHead(BaseModule):
 
         Returns:
             ``loss_proxy`` and, with the views, ``loss_discriminative``, ``loss_dpt`` (already
-            times beta), ``loss_background`` and, of regions, ``loss_dpt_patches``; those of
-            ``pairs``, such as ``loss_metric``; scalars.
+            times beta), ``loss_background`` and, of regions, ``loss_dpt_patches``; scalars.
 
         Raises:
             ValueError: if a label is negative or not below ``num_classes``.
         """
-        of_pairs = {}
-        if self.pairs is not None:
-            of_pairs = self.pairs.loss(original, labels, discriminative)
         views, targets = [original], [labels]
         if discriminative is not None:
             views, targets = [*views, discriminative], [*targets, labels]
@@ -185,7 +173,7 @@ class DVAHead(BaseModule):
                 losses['loss_background'] = (
                     F.cross_entropy(logits[-1], targets[-1]) if some else logits[-1].sum()
                 )
-        return {**losses, **of_pairs}
+        return losses
 
     def _sample(self, targets: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The proxies (S, C) of this step's softmax, and the targets as rows of them."""

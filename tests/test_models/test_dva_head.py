@@ -180,29 +180,3 @@ def test_mistakes_are_named(name, value):
     with pytest.raises(ValueError) as error:
         DVAHead(**{'num_classes': CLASSES, 'in_channels': CHANNELS, name: value})
     assert name in str(error.value) and str(value) in str(error.value)
-
-
-@pytest.mark.parametrize('views', [1, 3])
-def test_a_loss_of_pairs_is_added_as_it_is_on_its_own(views):
-    torch.manual_seed(0)
-    z, z_d, z_b = (torch.randn(6, CHANNELS) for _ in range(3))
-    labels = torch.tensor([1, 1, 0, 0, 3, 3])
-    others = (z_d, z_b, labels) if views == 3 else ()
-    pairs = dict(
-        loss=dict(type='MultiSimilarityLoss', base=0.5), miner=dict(type='MultiSimilarityMiner')
-    )
-    model = head(pairs=pairs)
-    got = model.loss(z, labels, *others)
-    own = MODELS.build(dict(type='MetricLearningHead', **pairs)).loss(z, labels, *others[:1])
-    assert own['loss_metric'] > 0 and own.keys() == {'loss_metric', 'mined'}
-    plain = head()
-    plain.proxies.data.copy_(model.proxies.data)
-    want = plain.loss(z, labels, *others) | own
-    assert got.keys() == want.keys()
-    for name, value in want.items():
-        torch.testing.assert_close(got[name], value, msg=name)
-
-
-def test_a_loss_of_pairs_gets_classes_and_width():
-    model = head(pairs=dict(loss=dict(type='ProxyAnchorLoss')))
-    assert model.pairs.loss_function.proxies.shape == (CLASSES, CHANNELS)

@@ -22,7 +22,6 @@ HEADS = dict(
         type='DVAHead', temperature=0.3, background='class', dpt=dict(type='DPTLoss', mode='l2')
     ),
     dva_patches=dict(type='DVAHead', temperature=0.3, dpt=dict(patches=0.5)),
-    dva_pairs=dict(type='DVAHead', temperature=0.3, pairs=dict(loss=dict(type='SupConLoss'))),
     dva_sampled=dict(type='DVAHead', temperature=0.3, num_classes=20, sample_rate=0.4),
     proxy=dict(type='MetricLearningHead', loss=dict(type='ProxyAnchorLoss')),
     pair=dict(
