@@ -1,4 +1,4 @@
-# ICA's best form on small sets, beside the paper's in ica_deit_tiny_folder.py: rank 64 on Q, K, V;
+# A better form on small sets than the paper's in ica_deit_tiny_folder.py: rank 64 on Q, K, V;
 # the embedding is class token and mean of the patches, whitened by the training classes.
 _base_ = 'ica_deit_tiny_folder.py'
 model = dict(

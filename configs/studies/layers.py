@@ -11,7 +11,7 @@ _options = {
     'ICA on Q, K and V': _base_._ways['ICA plus'][0],
     'ICA on Q, K, V and beside the MLP': _base_._ways['ICA plus, MLP'][0],
     'ICA on all linear layers': _all,
-    'ICA of rank 16 on all linear layers': {**_all, f'{_base_._tuning}.rank': 16},
+    'ICA of rank 16 on all linear layers': _base_._ways['ICA plus, all layers, rank 16'][0],
     **{
         f'LoRA on {label}': {
             **_lora,

@@ -221,11 +221,13 @@ class DVARetriever(BaseModel):
                 )
             z_d, z_b = embed_token_views(self, inputs, data_samples, kept)
         else:
-            views = (self, inputs, data_samples, kept)
             if self._dpt_of_patches:
-                z, z_d, z_b, options['regions'] = embed_views_and_regions(*views)
+                *embeddings, options['regions'] = embed_views_and_regions(
+                    self, inputs, data_samples, kept
+                )
             else:
-                z, z_d, z_b = embed_views(*views)
+                embeddings = embed_views(self, inputs, data_samples, kept)
+            z, z_d, z_b = embeddings
             if self._teacher is not None:
                 if self.training:
                     self._teacher.update(self)

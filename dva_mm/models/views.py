@@ -61,10 +61,9 @@ def embed_views_and_regions(
     regions = torch.cat([inside, inside.new_zeros(len(kept), inside.shape[1])])
     embeddings, means = model.extract_feat(images, regions=regions.to(images, non_blocking=True))
     z, z_b = embeddings.split([len(samples), len(kept)])
-    count = patches_inside([], discriminative.shape[-2:], side).shape[1]
-    z_d, teacher = model.extract_feat(
-        discriminative, regions=discriminative.new_ones(len(samples), count)
-    )
+    height, width = discriminative.shape[-2:]
+    everywhere = discriminative.new_ones(len(samples), (height // side) * (width // side))
+    z_d, teacher = model.extract_feat(discriminative, regions=everywhere)
     return z, z_d, z_b, (take_rows(means, in_sight), take_rows(teacher, in_sight))
 
 

@@ -63,21 +63,29 @@ def check_options(cfg: Config, options: Mapping, place: str) -> None:
         ...
     ValueError: x.py: model.head.bta: DVAHead has no 'bta'; did you mean 'beta'?
     """
-    cfg = copy.deepcopy(cfg)
     dicts = {n: v for n, v in options.items() if isinstance(v, dict) and 'type' in v}
     types = {n: v for n, v in options.items() if n.endswith('.type')}
-    for changed in (dicts, types):
-        for name, value in changed.items():
-            _check_option(cfg, name, value, place)
-        old = {name: _find(cfg, name) for name in types}
-        try:
-            cfg.merge_from_dict(copy.deepcopy(changed))
-        except TypeError as error:
-            raise ValueError(f'{place}: {error}') from error
+    cfg = _changed(cfg, dicts, place)
+    old = {name: _find(cfg, name) for name in types}
+    cfg = _changed(cfg, types, place)
     for name, value in types.items():
         _check_type(name, old[name], value, _find(cfg, name.removesuffix('.type')), place)
     for name, value in options.items():
         _check_option(cfg, name, value, place)
+
+
+def _changed(cfg: Config, options: Mapping, place: str) -> Config:
+    """The config with the options, which name fields of it; a copy where there are any."""
+    for name, value in options.items():
+        _check_option(cfg, name, value, place)
+    if not options:
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    try:
+        cfg.merge_from_dict(copy.deepcopy(options))
+    except TypeError as error:
+        raise ValueError(f'{place}: {error}') from error
+    return cfg
 
 
 def _check_type(name: str, old: object, new: object, node: ConfigDict, place: str) -> None:

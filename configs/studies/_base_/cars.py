@@ -8,4 +8,9 @@ _rates = {
     'full fine-tuning': 2e-4,
     'full fine-tuning plus': 1e-4,
 }
-_warm_rates = {'_delete_': True, 'ICA plus, all layers': 2e-3}
+_warm_rates = {
+    '_delete_': True,
+    'AdaptFormer plus': 4e-3,
+    'ICA plus, MLP': 2e-3,
+    'ICA plus, all layers': 2e-3,
+}

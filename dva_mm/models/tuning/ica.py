@@ -226,8 +226,9 @@ class ICA(Tuning):
         of_qkv = [target for target in self.targets if target in ('q', 'k', 'v')]
         found: dict[str, list[str] | None] = {'attn.qkv': of_qkv} if of_qkv else {}
         linears = [name for name, module in block.named_modules() if isinstance(module, nn.Linear)]
-        for target in (target for target in self.targets if target in _LAYERS):
-            names = [name for name in _LAYERS[target] if name in linears]
+        asked = {target: names for target, names in _LAYERS.items() if target in self.targets}
+        for target, known in asked.items():
+            names = [name for name in known if name in linears]
             if not names:
                 raise ValueError(
                     f'ICA targets has {target!r}, and the blocks of {vit} have no such layer, only '
