@@ -82,7 +82,13 @@ def _unpack(archive: Path, folder: Path, top: str) -> Iterator[int]:
         with zipfile.ZipFile(archive) as file:
             for info in file.infolist():
                 yield info.file_size
-                info.filename = _below(info.filename, top) + '/' * info.is_dir()
+                name, is_folder = _below(info.filename, top), info.is_dir()
+                # zipfile drops these parts; on a name without any other its versions differ.
+                if set(name.split('/')) <= {'', '.', '..'}:
+                    if is_folder:
+                        continue
+                    raise UnsafeArchiveError(f'{name!r} is no name of a file')
+                info.filename = name + '/' * is_folder
                 file.extract(info, folder)
         return
     with open(archive, 'rb') as raw:
