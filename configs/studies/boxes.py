@@ -1,24 +1,24 @@
-# Table 6: where the boxes come from: DATA=flowers or planted. The files are those of
-# python tools/cache_boxes.py configs/dva_deit_tiny_folder_boxes.py --detector type=AttentionBoxes
-# (and type=PatchPCA) --cfg-options data_root=..., with img_size=224 beside the type.
+# Table 6: where the boxes come from: DATA=flowers, planted or demo. The files are those of
+# python tools/cache_boxes.py CONFIG --detector type=AttentionBoxes (and type=PatchPCA), with
+# --cfg-options data_root=... and img_size=224 beside the type for DeiT-Tiny; CONFIG is
+# configs/dva_deit_tiny_folder_boxes.py, or configs/dva_demo.py without options.
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'boxes_{{$DATA:flowers}}'
-description = """Boxes of DVA on {{$DATA:flowers}}: DeiT-Tiny at 128 px, 5 epochs. The whole image
-has no background view."""
-options = {_base_._lr: _base_._rates['ICA']}
-_file = 'work_dirs/boxes/{{$DATA:flowers}}_train_{}.jsonl'
+description = f"""Boxes of DVA on {{$DATA:flowers}}: {_base_._training}. The whole image has no
+background view."""
+options = {_base_._lr: _base_._dva_rate}
+_path = 'work_dirs/boxes/{{$DATA:flowers}}_train_{}.jsonl'
 _boxes = 'train_dataloader.dataset.boxes'
 _share = 'train_dataloader.dataset.pipeline.1.share'
-_with_file, _with_center = '../dva_deit_tiny_folder_boxes.py', '../dva_deit_tiny_folder.py'
 rows = {
-    'ICA, one view': dict(config=_base_._one),
+    'ICA, one view': dict(config=_base_._one, options={_base_._lr: _base_._rates['ICA']}),
     'whole image': dict(
-        config=_with_center, options={_share: 0.999, 'model.head.background': 'none'}
+        config=_base_._center, options={_share: 0.999, 'model.head.background': 'none'}
     ),
-    'centre, 0.7': dict(config=_with_center),
-    'attention': dict(config=_with_file, options={_boxes: _file.format('attention')}),
-    'patch-pca': dict(config=_with_file, options={_boxes: _file.format('patch-pca')}),
+    'centre, 0.7': dict(config=_base_._center),
+    'attention': dict(config=_base_._file, options={_boxes: _path.format('attention')}),
+    'patch-pca': dict(config=_base_._file, options={_boxes: _path.format('patch-pca')}),
 }
-if '{{$DATA:flowers}}' == 'planted':
-    rows['true'] = dict(config=_with_file, options={_boxes: 'annotation'})
+if '{{$DATA:flowers}}' != 'flowers':
+    rows['true'] = dict(config=_base_._file, options={_boxes: 'annotation'})
 baseline = 'ICA, one view'

@@ -10,8 +10,11 @@ options = {
 if '{{$PRECISION:fp32}}' != 'fp32':
     options['precision'] = '{{$PRECISION:fp32}}'
 seeds = [0, 1, 2]
+_training = 'DeiT-Tiny at 128 px, 5 epochs'
+_num_layers = 12
 # The configs of one view and of three; the middle of each image stands in for its object's box.
 _one, _three = '../ica_deit_tiny_folder.py', '../dva_deit_tiny_folder.py'
+_center, _file = _three, '../dva_deit_tiny_folder_boxes.py'
 _boxes = {}
 _opa_and_pack = (2, 3)  # steps of its pipeline
 # Token-level OPA.
@@ -24,6 +27,7 @@ _rates = {
     'full fine-tuning': 2e-4,
     'full fine-tuning plus': 2e-4,
 }
+_dva_rate = 4e-3
 # Those that layers.py chose with a warm-up.
 _warm_rates = {
     'LoRA plus': 4e-3,
