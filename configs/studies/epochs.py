@@ -12,6 +12,14 @@ _kinds = {
     way: (_base_._one, {**_base_._ways[way][0], _base_._lr: rate})
     for way, rate in _base_._rates.items()
 }
+# Does a smaller step keep full fine-tuning from overfitting?
+_kinds['full fine-tuning plus, a quarter of the rate'] = (
+    _base_._one,
+    {
+        **_base_._ways['full fine-tuning plus'][0],
+        _base_._lr: _base_._rates['full fine-tuning plus'] / 4,
+    },
+)
 rows = {
     'frozen': dict(config=_base_._one, frozen=True),
     **{
