@@ -4,10 +4,11 @@ _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'epochs_{{$DATA:flowers}}'
 _share = float('{{$SHARE:1}}')
 _fewer = {'train_dataloader.dataset.val_classes': round(1 - _share, 2)}  # and not evaluated
-description = f"""Longer training on {_share:.0%} of the training classes of {{$DATA:flowers}}, the same
-test classes: DeiT-Tiny at 128 px; each point is a run with a schedule of that length, at the
-learning rate that was chosen for 5 epochs. Plus: the embedding is class token and mean of the
-patches, whitened by the training classes; of ICA also rank 64 on Q, K and V."""
+description = f"""Longer training on {_share:.0%} of the training classes of
+{{$DATA:flowers}}, the same test classes: DeiT-Tiny at 128 px; each point is a run with a schedule
+of that length, at the learning rate that was chosen for 5 epochs. Plus: the embedding is class
+token and mean of the patches, whitened by the training classes; of ICA also rank 64 on Q, K and
+V."""
 _kinds = {
     way: (_base_._one, {**_base_._ways[way][0], _base_._lr: rate})
     for way, rate in _base_._rates.items()
