@@ -40,7 +40,7 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **birds))
 test_dataloader = val_dataloader
 # So short a schedule wants larger steps. The learning rate was chosen on training species, as those
-# of demo/*.py were (docs/model_zoo.md).
+# of demo/ica.py and demo/full.py were (docs/model_zoo.md).
 optim_wrapper = dict(
     optimizer=dict(lr=3e-3), paramwise_cfg=dict(custom_keys={'head.proxies': dict(lr_mult=2.0)})
 )

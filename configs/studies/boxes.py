@@ -1,7 +1,9 @@
-# Table 6: where the boxes come from: DATA=flowers, planted or demo. The files are those of
-# python tools/cache_boxes.py CONFIG --detector type=AttentionBoxes (and type=PatchPCA), with
-# --cfg-options data_root=... and img_size=224 beside the type for DeiT-Tiny; CONFIG is
-# configs/dva_deit_tiny_folder_boxes.py, or configs/dva_demo.py without options.
+# Table 6: where the boxes come from: DATA=flowers, planted or demo. First make the files of boxes:
+# python tools/cache_boxes.py CONFIG --detector type=AttentionBoxes \
+#     --out work_dirs/boxes/DATA_train_attention.jsonl
+# and with type=PatchPCA DATA_train_patch-pca.jsonl. CONFIG is configs/dva_demo.py; for the others
+# configs/dva_deit_tiny_folder_boxes.py, with img_size=224 beside the type, and
+# --cfg-options data_root=...
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'boxes_{{$DATA:flowers}}'
 description = f"""Boxes of DVA on {{$DATA:flowers}}: {_base_._training}. The whole image has no
@@ -19,6 +21,6 @@ rows = {
     'attention': dict(config=_base_._file, options={_boxes: _path.format('attention')}),
     'patch-pca': dict(config=_base_._file, options={_boxes: _path.format('patch-pca')}),
 }
-if '{{$DATA:flowers}}' != 'flowers':
+if '{{$DATA:flowers}}' in ('planted', 'demo'):
     rows['true'] = dict(config=_base_._file, options={_boxes: 'annotation'})
 baseline = 'ICA, one view'

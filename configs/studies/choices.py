@@ -1,4 +1,4 @@
-# Table 4, first part: what the paper leaves open of the background and of DPT, one at a time:
+# Table 4, first part: how background views are labelled and which distance DPT takes:
 # DATA=flowers, planted or demo.
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'choices_{{$DATA:flowers}}'

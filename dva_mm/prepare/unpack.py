@@ -83,11 +83,12 @@ def _unpack(archive: Path, folder: Path, top: str) -> Iterator[int]:
             for info in file.infolist():
                 yield info.file_size
                 name, is_folder = _below(info.filename, top), info.is_dir()
-                # zipfile drops these parts; on a name without any other its versions differ.
-                if set(name.split('/')) <= {'', '.', '..'}:
-                    if is_folder:
-                        continue
-                    raise UnsafeArchiveError(f'{name!r} is no name of a file')
+                # zipfile leaves these parts out. Where a name has no other, its versions differ.
+                parts = set(name.split('/'))
+                if parts <= {'', '.', '..'}:
+                    if is_folder and '..' not in parts:
+                        continue  # the folder itself
+                    raise UnsafeArchiveError(f'{name!r} does not name a file in it')
                 info.filename = name + '/' * is_folder
                 file.extract(info, folder)
         return

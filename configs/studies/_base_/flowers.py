@@ -27,7 +27,7 @@ _rates = {
     'full fine-tuning': 2e-4,
     'full fine-tuning plus': 2e-4,
 }
-_dva_rate = 4e-3
+_dva_rate = _rates['ICA']  # of DVA in the paper's form
 # Those that layers.py chose with a warm-up.
 _warm_rates = {
     'LoRA plus': 4e-3,

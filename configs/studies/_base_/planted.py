@@ -21,4 +21,5 @@ _rates = {
     'full fine-tuning': 1e-4,
     'full fine-tuning plus': 2e-4,
 }
+_dva_rate = 4e-3
 _warm_rates = {'_delete_': True}  # none was chosen
