@@ -4,7 +4,7 @@ name = 'ablation_{{$DATA:flowers}}'
 description = """Parts of DVA on {{$DATA:flowers}}: DeiT-Tiny at 128 px, 5 epochs. OPA without a
 background adds the object's view alone."""
 _three, _boxes = _base_._three, _base_._boxes
-options = {_base_._lr: _base_._rates['ICA']}
+options = {_base_._lr: _base_._dva_rate}
 _off = {'model.head.beta': 0.0}
 rows = {
     'frozen': dict(config=_base_._one, frozen=True),

@@ -5,7 +5,8 @@ description = """Trained on {{$DATA:flowers}}, tested on the test classes of all
 DeiT-Tiny at 128 px, 5 epochs, one view. Plus: the embedding is class token and mean of the
 patches, whitened by the training classes; of ICA also rank 64 on Q, K and V. Halfway: between the
 pre-trained and the tuned encoder; prompts have no such middle. LoRA, VPT, AdaptFormer and ICA
-beside the MLP or on all layers had a first epoch of warm-up."""
+beside the MLP or on all layers had a first epoch of warm-up, trained on cars also full fine-tuning
+plus."""
 _sets = {
     'flowers': {'data_root': '{{$FLOWERS:data/flowers}}', 'reader': 'folder'},
     'cars': {'data_root': '{{$CARS:data/cars}}', 'reader': 'folder'},

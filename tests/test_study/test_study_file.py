@@ -178,7 +178,7 @@ def test_a_dry_run_lists_runs_without_data_and_writes_nothing(write, tmp_path: P
     assert not out.exists()
 
 
-OF_THE_DEMO = {'adapters', 'boxes', 'choices'}
+OF_THE_DEMO = {'adapters', 'beta', 'boxes', 'choices'}
 
 
 @pytest.mark.parametrize('data', ['flowers', 'planted', 'demo'])

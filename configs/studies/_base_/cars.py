@@ -13,4 +13,5 @@ _warm_rates = {
     'AdaptFormer plus': 4e-3,
     'ICA plus, MLP': 2e-3,
     'ICA plus, all layers': 2e-3,
+    'full fine-tuning plus': 4e-4,
 }
