@@ -7,6 +7,12 @@ from dva_mm.arguments import ConfigOptions
 from dva_mm.files import check_writable
 
 SHEETS = ('.png', '.jpg', '.jpeg')
+MANY = 0.1
+MANY_MISSED = (
+    f'over {MANY:.0%} of the boxes miss their object, and DVA trained with such boxes can end far '
+    'below training without OPA; look at the sheet (--sheet), try another --detector or the data '
+    "set's own boxes, or, where objects are near the middle, the transform CenterBox"
+)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -26,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     from .cache import cache_boxes
     from .contact_sheet import choose_entries, contact_sheet
     from .source import build_source, find_source
-    from .summary import summary
+    from .summary import agreement, summary
 
     cfg = load_config(args.config)
     merge_options(cfg, args.cfg_options)
@@ -50,6 +56,10 @@ def main(argv: list[str] | None = None) -> None:
         return
     entries = list(read_box_file(out)[1].values())
     print(summary(entries))
+    if kind.source != 'annotation' and (beside := agreement(entries, records, root)):
+        print(beside)
+        if beside.missed > MANY:
+            print(f'warning: {MANY_MISSED}')
     if args.sheet:
         chosen = choose_entries(entries, args.sheet_count, args.sheet_order)
         args.sheet.parent.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmpretrain.registry import TASK_UTILS
 from PIL import Image
 from tiny_data import ARCH, HEIGHT, WIDTH, write_config, write_cub, write_folder, write_weights
 
 from dva_mm.datasets.benchmarks import BENCHMARKS
 from dva_mm.datasets.box_file import load_box_file, read_box_file
 from dva_mm.detection.run import main, parse_arguments
+from dva_mm.detection.source import Detection
 
 
 @pytest.fixture
@@ -84,7 +86,32 @@ def test_annotations_are_the_data_sets_boxes(config: str, root: Path, tmp_path: 
         (WIDTH, HEIGHT, 1.0, 'annotation')
     }
     said = capsys.readouterr().out
-    assert '8 images: 8 annotation' in said and f'boxes: {out}' in said
+    assert '8 images: 8 annotation' in said and f'boxes: {out}' in said and 'IoU' not in said
+
+
+@pytest.mark.parametrize('away', [False, True])
+def test_boxes_are_compared_with_the_data_sets_own(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, away: bool
+):
+    class Corner:
+        source = 'corner'
+
+        def __init__(self) -> None:
+            self.options = {}
+
+        def prepare(self, path: Path) -> None:
+            return None
+
+        def detect(self, inputs: list, sizes: list) -> list[Detection]:
+            box = (WIDTH - 4, HEIGHT - 4, WIDTH, HEIGHT) if away else (0, 0, WIDTH, HEIGHT - 2)
+            return [Detection(box, 0.5) for _ in inputs]
+
+    monkeypatch.setitem(TASK_UTILS.module_dict, 'Corner', Corner)
+    run(config, 'type=Corner', '--out', tmp_path / 'x.jsonl')
+    said = capsys.readouterr().out
+    held = f'own 4 boxes: mean IoU 0.{"0" if away else ""}'
+    assert held in said and f'{100 * away}% hold less than 30% of their object' in said
+    assert ('warning: over 10% of the boxes miss their object' in said) is away
 
 
 def test_images_without_an_annotation_are_fallbacks(config: str, tmp_path: Path, capsys):
@@ -92,7 +119,8 @@ def test_images_without_an_annotation_are_fallbacks(config: str, tmp_path: Path,
     out = tmp_path / 'x.jsonl'
     options = ['--cfg-options', f'data_root={folder}', 'reader=folder', 'protocol=open']
     run(config, 'type=AnnotationBoxes', '--out', out, *options)
-    assert '3 images: 3 fallback' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert '3 images: 3 fallback' in said and 'IoU' not in said
     assert boxes(out) == [(0, 0, WIDTH, HEIGHT)] * 3
 
 
