@@ -139,12 +139,24 @@ class Schedule:
             self.failed.append(str(outcome))
             text = f'FAILED {outcome}'
         else:
-            names = [name for name in self.study.metrics if name in outcome['metrics']][:1]
-            figures = [f'{name} {outcome["metrics"][name]:.2f}' for name in names]
-            if outcome['frozen'] and not run.row.frozen:
-                figures += [f'frozen {outcome["frozen"].get(name, 0):.2f}' for name in names[:1]]
-            text = f'{run.name}: {", ".join(figures)}'
+            frozen = {} if run.row.frozen else outcome['frozen']
+            text = f'{run.name}: {headline(self.study.metrics, outcome["metrics"], frozen)}'
         print(f'[{self.done}/{self.total}] {text}{end}', flush=True)
+
+
+def headline(names: Sequence[str], metrics: dict, frozen: dict) -> str:
+    """The first of the named figures that a run has, and the frozen encoder's where it has it.
+
+    >>> headline(['MAP@R', 'Recall@1'], {'Recall@1': 81.25}, frozen={'Recall@1': 40.0})
+    'Recall@1 81.25, frozen 40.00'
+    >>> headline(['cars/Recall@1'], {'cars/Recall@1': 30.0}, frozen={'Recall@1': 40.0})
+    'cars/Recall@1 30.00'
+    """
+    for name in names:
+        if name in metrics:
+            before = f', frozen {frozen[name]:.2f}' if name in frozen else ''
+            return f'{name} {metrics[name]:.2f}{before}'
+    return ''
 
 
 def choose(trials: Sequence[Run], find: Callable[[Run], dict | None]) -> dict | None:
