@@ -1,12 +1,12 @@
 # Table 9: what is kept of the encoder: trained on DATA=flowers, cars or planted, tested on all.
 _base_ = ['_base_/{{$DATA:flowers}}.py', '_base_/ways.py']
 name = 'kept_{{$DATA:flowers}}'
-description = """Trained on {{$DATA:flowers}}, tested on the test classes of all three sets:
+_warmed = '; '.join(_base_._warm_rates)
+description = f"""Trained on {{$DATA:flowers}}, tested on the test classes of all three sets:
 DeiT-Tiny at 128 px, 5 epochs, one view. Plus: the embedding is class token and mean of the
 patches, whitened by the training classes; of ICA also rank 64 on Q, K and V. Halfway: between the
-pre-trained and the tuned encoder; prompts have no such middle. LoRA, VPT, AdaptFormer and ICA
-beside the MLP or on all layers had a first epoch of warm-up, trained on cars also full fine-tuning
-plus."""
+pre-trained and the tuned encoder; prompts have no such middle. With a first epoch of warm-up:
+{_warmed}."""
 _sets = {
     'flowers': {'data_root': '{{$FLOWERS:data/flowers}}', 'reader': 'folder'},
     'cars': {'data_root': '{{$CARS:data/cars}}', 'reader': 'folder'},
@@ -24,6 +24,7 @@ rows = {
         )
         for way, rate in _base_._rates.items()
     },
+    # A way that was tried with a warm-up as well takes that rate.
     **{
         way: dict(
             config=_base_._one,

@@ -7,11 +7,13 @@ from dva_mm.arguments import ConfigOptions
 from dva_mm.files import check_writable
 
 SHEETS = ('.png', '.jpg', '.jpeg')
-MANY = 0.1
+MISSED_WARNED = 0.1
+"""More misses than this share are warned of; a judgement, no measurement."""
+
 MANY_MISSED = (
-    f'over {MANY:.0%} of the boxes miss their object, and DVA trained with such boxes can end far '
-    'below training without OPA; look at the sheet (--sheet), try another --detector or the data '
-    "set's own boxes, or, where objects are near the middle, the transform CenterBox"
+    f'over {MISSED_WARNED:.0%} of the boxes miss their object, and DVA trained with such boxes can '
+    'end far below training without OPA; look at the sheet (--sheet), try another --detector or '
+    "the data set's own boxes, or, where objects are near the middle, the transform CenterBox"
 )
 
 
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     print(summary(entries))
     if kind.source != 'annotation' and (beside := agreement(entries, records, root)):
         print(beside)
-        if beside.missed > MANY:
+        if beside.missed > MISSED_WARNED:
             print(f'warning: {MANY_MISSED}')
     if args.sheet:
         chosen = choose_entries(entries, args.sheet_count, args.sheet_order)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from dva_mm.datasets.box_file import FALLBACK, BoxEntry
-from dva_mm.datasets.boxes import clip_box
 from dva_mm.datasets.record import Record
 
 from .sources.annotation import AnnotationBoxes
@@ -24,10 +23,10 @@ class Agreement(NamedTuple):
     """How boxes agree with those that the data set has itself.
 
     >>> str(Agreement(200, iou=0.5, missed=0.02))
-    "beside the data set's own 200 boxes: mean IoU 0.50, 2% hold less than 30% of their object"
+    "beside the data set's own 200 boxes: mean IoU 0.50, 2.0% hold less than 30% of their object"
     """
 
-    count: int  # Images that have both
+    count: int  # Images that have both; fallbacks are left out
     iou: float  # Mean intersection over union
     missed: float  # Share of the boxes that hold less than ``MISSED`` of the data set's box
 
@@ -35,17 +34,17 @@ class Agreement(NamedTuple):
         """One line."""
         return (
             f"beside the data set's own {self.count} boxes: mean IoU {self.iou:.2f}, "
-            f'{self.missed:.0%} hold less than {MISSED:.0%} of their object'
+            f'{self.missed:.1%} hold less than {MISSED:.0%} of their object'
         )
 
 
 def agreement(
     entries: Sequence[BoxEntry], records: Sequence[Record], root: Path
 ) -> Agreement | None:
-    """Compare boxes with the data set's own; None where no image has one.
+    """Compare the boxes that were found with the data set's own; None where no image has both.
 
     Args:
-        entries: What was found.
+        entries: What was found; fallbacks do not count.
         records: Images of the data set, with their boxes. Of several boxes of an image the largest
             counts, cut off at the image's edges.
         root: The folder that the entries' paths lie below.
@@ -54,21 +53,23 @@ def agreement(
     >>> agreement([entry], [Record('/data/a.jpg', 0, True, (0, 0, 10, 5))], Path('/data'))
     Agreement(count=1, iou=0.5, missed=0.0)
     """
+    entries = [entry for entry in entries if entry.source != FALLBACK]
     sizes = [(entry.width, entry.height) for entry in entries]
     own = AnnotationBoxes(records).detect([str(root / entry.image) for entry in entries], sizes)
-    pairs = [
-        (entry.box, clip_box(each.box, entry.height, entry.width))
-        for entry, each in zip(entries, own, strict=True)
+    both = [
+        (entry.box, each.box, size * 2)
+        for entry, each, size in zip(entries, own, sizes, strict=True)
         if each
     ]
-    if not pairs:
+    if not both:
         return None
-    found, true = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
+    found, true, edges = (np.array(side, dtype=float) for side in zip(*both, strict=True))
+    true = true.clip(0, edges)
     low, high = np.maximum(found[:, :2], true[:, :2]), np.minimum(found[:, 2:], true[:, 2:])
     shared = np.prod((high - low).clip(min=0), axis=1)
     area, own_area = (np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (found, true))
     iou = shared / (area + own_area - shared)
-    return Agreement(len(pairs), float(iou.mean()), float((shared / own_area < MISSED).mean()))
+    return Agreement(len(both), float(iou.mean()), float((shared / own_area < MISSED).mean()))
 
 
 def covered(entry: BoxEntry) -> float:

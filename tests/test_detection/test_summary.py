@@ -61,5 +61,7 @@ def test_agreement_counts_images_with_both_boxes_and_cuts_at_the_edges():
     entries = [entry('a', 5, 0.5), entry('b', 5, 0.5), entry('c', 10, 0, 'fallback')]
     twice = [record('a', (0, 0, 1, 1)), record('a', (-5, 0, 10, 25)), record('b', None)]
     assert agreement(entries, twice, ROOT) == (1, 0.5, 0.0)
-    assert agreement(entries, [*twice, record('c', (0, 0, 10, 2))], ROOT) == (2, 0.35, 0.0)
+    assert agreement(entries, [*twice, record('c', (0, 0, 10, 2))], ROOT) == (1, 0.5, 0.0)
     assert agreement(entries, [record('b', None), record('x', (0, 0, 9, 9))], ROOT) is None
+    fraction = BoxEntry('a', 10, 10, 2.4, 2.4, 7.6, 7.6, 0.5, 'attention')
+    assert agreement([fraction], [record('a', fraction.box)], ROOT) == (1, 1.0, 0.0)

@@ -228,3 +228,14 @@ def test_prompts_are_not_tested_halfway_to_them(monkeypatch):
         prompted = 'VPT' in row.label
         assert len(row.tests) == (3 if prompted else 6)
         assert any('halfway' in name for name in row.tests) != prompted
+
+
+@pytest.mark.parametrize(('data', 'rate'), [('flowers', 2e-4), ('cars', 4e-4)])
+def test_on_cars_full_fine_tuning_has_the_warm_up_that_was_tried_there(monkeypatch, data, rate):
+    monkeypatch.setenv('DATA', data)
+    study = load_study(STUDIES / 'kept.py')
+    (row,) = (row for row in study.rows if row.label == 'full fine-tuning plus')
+    cfg = run_config(row, 0)
+    assert cfg.optim_wrapper.optimizer.lr == rate
+    assert isinstance(cfg.param_scheduler, list) == (data == 'cars')  # of a warm-up and a cosine
+    assert (row.label in study.description.split('warm-up:')[1]) == (data == 'cars')
