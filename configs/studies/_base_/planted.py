@@ -22,4 +22,5 @@ _rates = {
     'full fine-tuning plus': 2e-4,
 }
 _dva_rate = 4e-3
-_warm_rates = {'_delete_': True}  # none was chosen
+# Those that layers.py chose with a warm-up, with one view.
+_warm_rates = {'_delete_': True, 'full fine-tuning plus': 4e-4}
