@@ -23,4 +23,4 @@ _rates = {
 }
 _dva_rate = 4e-3
 # Those that layers.py chose with a warm-up, with one view.
-_warm_rates = {'_delete_': True, 'full fine-tuning plus': 4e-4}
+_warm_rates = {'_delete_': True, 'ICA plus': 4e-3, 'full fine-tuning plus': 4e-4}
